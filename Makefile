@@ -1,0 +1,91 @@
+# Every command of the workspace. Each one sets up what it needs in .venv, once.
+# PYTHON=/path/to/python chooses the interpreter that .venv is made with.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint types cover docs fuzz clean
+
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+RUN := .venv/bin/python
+PROJECTS := pyproject.toml $(wildcard packages/*/pyproject.toml)
+PACKAGES := $(patsubst %/pyproject.toml,--editable %,$(wildcard packages/*/pyproject.toml))
+
+# An environment remembers where it stands: in a moved or copied tree it is set up anew.
+HERE := $(shell pwd | cksum | cut -d ' ' -f 1)
+READY := .venv/ready-$(HERE)
+READY_TO_CHECK := .venv/ready-to-check-$(HERE)
+
+# A line for each package, since pip takes a while and says too much; all it said, if it fails.
+define install
+{ $(RUN) -m pip install --progress-bar off $(1) 2>&1 || echo Failed; } | tee .venv/pip.log | \
+while read -r word package _; do case $$word in \
+	Collecting) echo "      $$package" ;; \
+	Failed) cat .venv/pip.log >&2; exit 1 ;; \
+esac; done
+endef
+
+help:  ## Show this list
+	@echo "make <target>, where target is one or several of:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+install: $(READY_TO_CHECK)  ## Set up .venv with the packages (editable) and every tool
+	@echo "Ready: .venv/bin/python"
+
+demo: $(READY)  ## Talk to our own server and to others', and show it
+	@$(RUN) examples/demo.py
+
+test: $(READY)  ## Run every test
+	@$(RUN) -m pytest
+
+lint: $(READY_TO_CHECK)  ## Check style and formatting
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+
+types: $(READY_TO_CHECK)  ## Check types with mypy (strict) and pyright
+	@$(RUN) -m mypy
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) -m pyright
+
+# By its own tests alone: what an adapter's tests happen to pass through is not tested.
+cover: $(READY)  ## Measure branch coverage of wscore by tests/wscore; less than 100 % fails
+	@$(RUN) -m coverage run -m pytest tests/wscore
+	@$(RUN) -m coverage report
+
+docs: $(READY_TO_CHECK)  ## Build the documentation into build/docs; a warning fails
+	@$(RUN) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "See build/docs/index.html"
+
+fuzz: $(READY)  ## Let Hypothesis search the core for long
+	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest -m hypothesis tests/wscore
+
+clean:  ## Remove .venv and everything else that was made here
+	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find packages tests docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Setting up goes in one line of steps, so that two targets at a time never install at once.
+
+$(READY): $(PROJECTS) | $(RUN)
+	@echo "==> Setting up (2/3): the packages and what the tests need"
+	@$(call install,--upgrade "pip>=25.1")
+	@$(call install,$(PACKAGES) --group test)
+	@touch $@
+
+$(READY_TO_CHECK): $(READY)
+	@echo "==> Setting up (3/3): linters, type checkers, documentation"
+	@$(call install,--group check --group docs)
+	@touch $@
+
+$(RUN):
+	@for python in $(CANDIDATES); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		found=$$python; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+		echo "==> Setting up (1/3): .venv with $$("$$python" --version)"; \
+		exec "$$python" -m venv --clear .venv; \
+	done; \
+	if [ "$$found" ]; then \
+		echo "$$found lacks venv or ensurepip: install them (on Debian and Ubuntu the package" \
+			"$$(basename "$$found")-venv), or name another Python: make PYTHON=..."; \
+	else \
+		echo "No Python 3.11 or later among: $(CANDIDATES)." \
+			"Install one, or name it: make PYTHON=..."; \
+	fi >&2; exit 1

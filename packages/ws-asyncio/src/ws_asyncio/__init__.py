@@ -1,0 +1,21 @@
+"""WebSocket clients and servers for asyncio and uvloop.
+
+:func:`connect` and :func:`serve` open connections, :class:`WebSocket` is one. Policy, values and
+exceptions are :mod:`wscore`'s.
+"""
+
+from __future__ import annotations
+
+from ._connect import connect
+from ._serve import Handler, RequestHook, Server, serve
+from ._websocket import SendableMessage, WebSocket
+
+__all__ = [
+    "Handler",
+    "RequestHook",
+    "SendableMessage",
+    "Server",
+    "WebSocket",
+    "connect",
+    "serve",
+]

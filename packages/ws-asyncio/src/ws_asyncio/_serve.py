@@ -1,0 +1,277 @@
+"""The only place for serving: listening, the handshake's hook, a handler per connection."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import socket
+import ssl as tls
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from types import TracebackType
+from typing import Any, Final, Unpack
+
+from wscore import (
+    Accept,
+    Cause,
+    CloseCode,
+    Config,
+    ConfigOptions,
+    Connection,
+    ConnectionClosed,
+    HandshakeError,
+    Request,
+    Response,
+    State,
+)
+
+from ._websocket import Link, WebSocket
+
+__all__ = ["Handler", "RequestHook", "Server", "serve"]
+
+Handler = Callable[[WebSocket], Awaitable[object]]
+"""Called with each open connection; when it returns, the connection is closed with 1000."""
+
+Answer = Accept | Response | None
+RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
+"""Called with each request: None accepts it, :class:`~wscore.Accept` says how, and a
+:class:`~wscore.Response` refuses."""
+
+log = logging.getLogger("ws_asyncio")
+
+
+class serve:  # noqa: N801  (used like a function: awaited, or as a context manager)
+    """Serve WebSocket connections: ``async with serve(handler, host, port) as server``.
+
+    The handler runs on an open connection. If it raises, its connection is closed with 1011 and
+    the error is logged; others are not touched. Leaving the ``async with`` block closes the
+    server and its connections, with 1001.
+
+    Browsers let any page connect to any server, with the user's cookies, also to one that listens
+    on loopback only: check ``request.origin`` in ``on_request`` (RFC 6455 section 10.2).
+
+    :param handler: an asynchronous function of the connection.
+    :param host: a name or address, or several; None for every interface.
+    :param port: 0 for a free one, see :attr:`Server.port`.
+    :param ssl: a context with the server's certificate, for ``wss://``.
+    :param on_request: sees each request first, see :data:`RequestHook`. It runs within
+        ``open_timeout``; if it raises, the answer is 500 and the error is logged.
+    :param sockets: bound sockets to listen on, in place of host and port.
+    :param unix_path: path of a Unix socket to listen on, in place of host and port.
+    :param config: every policy in one value.
+    :param policy: fields of :class:`wscore.Config` as keyword arguments; they change ``config``.
+    :raises ValueError, TypeError: at once, for what cannot be right.
+    :raises OSError: on awaiting, if the address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        *,
+        ssl: tls.SSLContext | None = None,
+        on_request: RequestHook | None = None,
+        sockets: Sequence[socket.socket] | None = None,
+        unix_path: str | None = None,
+        config: Config | None = None,
+        **policy: Unpack[ConfigOptions],
+    ) -> None:
+        places = [port is not None or host is not None, sockets is not None, unix_path is not None]
+        if sum(places) != 1:
+            raise ValueError("serve needs one of: host and port, sockets, unix_path")
+        config = (config or Config()).replace(**policy)
+        self._server: Final = Server(handler, on_request, config)
+        self._host: Final = host
+        self._port: Final = port
+        self._sockets: Final = sockets
+        self._unix_path: Final = unix_path
+        self._tls: Final[dict[str, Any]] = {}
+        if ssl is not None:
+            self._tls["ssl"] = ssl
+            # The TLS handshake comes before the connection's own timer can run.
+            self._tls["ssl_handshake_timeout"] = min(config.open_timeout, _A_DAY)
+
+    def __await__(self) -> Generator[Any, None, Server]:
+        return self._listen().__await__()
+
+    async def __aenter__(self) -> Server:
+        return await self._listen()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._server.close()
+
+    async def _listen(self) -> Server:
+        loop = asyncio.get_running_loop()
+        server = self._server
+
+        def make_link() -> Link:
+            connection = Connection.server(server._config, now=loop.time())
+            return _ServerLink(WebSocket(connection, loop), server)
+
+        if self._unix_path is not None:
+            listeners = [await loop.create_unix_server(make_link, self._unix_path, **self._tls)]
+        elif self._sockets is not None:
+            listeners = [
+                await loop.create_server(make_link, sock=sock, **self._tls)
+                for sock in self._sockets
+            ]
+        else:
+            listeners = [
+                await loop.create_server(make_link, self._host, self._port or 0, **self._tls)
+            ]
+        server._listeners.extend(listeners)
+        return server
+
+
+class Server:
+    """A server that listens; :func:`serve` makes them.
+
+    :ivar connections: the connections that are open, each with its handler running.
+    """
+
+    def __init__(self, handler: Handler, on_request: RequestHook | None, config: Config) -> None:
+        """Not public: use :func:`serve`."""
+        self.connections: Final[set[WebSocket]] = set()
+        self._handler: Final = handler
+        self._on_request: Final = on_request
+        self._config: Final = config
+        self._listeners: Final[list[asyncio.Server]] = []
+        self._tasks: Final[dict[asyncio.Task[None], WebSocket]] = {}
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The sockets that are listened on; none after :meth:`close`."""
+        return tuple(sock for listener in self._listeners for sock in listener.sockets)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on.
+
+        :raises ValueError: there is not exactly one: see :attr:`sockets`.
+        """
+        ports = {sock.getsockname()[1] for sock in self.sockets if _has_port(sock)}
+        if len(ports) != 1:
+            raise ValueError(f"the server listens on {len(ports)} ports, not on one: see sockets")
+        return int(ports.pop())
+
+    async def serve_forever(self) -> None:
+        """Wait until cancelled; then close the server."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.close()
+
+    async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
+        """Stop listening, close every connection, and wait until their handlers have returned.
+
+        Handlers that have not ``close_timeout`` after that are cancelled. Harmless if called
+        again. Cancelled, it leaves nothing behind: what still runs is aborted.
+
+        :param code: 1000-1003, 1007-1014 or 3000-4999.
+        :param reason: cut at a character to 123 bytes of UTF-8.
+        """
+        for listener in self._listeners:
+            listener.close()
+        for websocket in self._tasks.values():
+            websocket._connection.close(code, reason, now=websocket._loop.time())
+            websocket._settle()
+        try:
+            if self._tasks:
+                # A connection takes close_timeout at most, its handler as long again.
+                await asyncio.wait(self._tasks, timeout=2 * self._config.close_timeout)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, websocket: WebSocket) -> None:
+        task = websocket._loop.create_task(self._serve_one(websocket))
+        self._tasks[task] = websocket
+        task.add_done_callback(self._tasks.pop)
+
+    async def _serve_one(self, websocket: WebSocket) -> None:
+        """The life of a connection: handshake, handler, close. Raises nothing."""
+        try:
+            await self._open(websocket)
+            self.connections.add(websocket)
+            await self._handle(websocket)
+            await websocket.close()
+        except (HandshakeError, ConnectionClosed) as error:
+            log.info("%r: %s", websocket, error)
+            await websocket.wait_closed()
+        finally:
+            self.connections.discard(websocket)
+            websocket.abort()
+
+    async def _open(self, websocket: WebSocket) -> None:
+        connection = websocket._connection
+        await websocket._until(
+            lambda: connection.request is not None or connection.state is not State.CONNECTING
+        )
+        request = connection.poll_request()
+        assert request is not None
+        try:
+            answer = await self._ask(request, connection.deadline)
+            connection.respond(answer, now=websocket._loop.time())
+        except ConnectionClosed:
+            # The client went away meanwhile, or the hook took too long.
+            connection.poll_open()
+            raise
+        except Exception:
+            log.exception("%r: on_request failed", websocket)
+            connection.respond(Response(500), now=websocket._loop.time())
+        finally:
+            websocket._settle()
+        connection.poll_open()
+
+    async def _ask(self, request: Request, deadline: float) -> Answer:
+        if self._on_request is None:
+            return None
+        answer = self._on_request(request)
+        if not inspect.isawaitable(answer):
+            return answer
+        timeout = asyncio.timeout_at(None if deadline == math.inf else deadline)
+        try:
+            async with timeout:
+                return await answer
+        except TimeoutError:
+            if timeout.expired():
+                return None
+            raise
+
+    async def _handle(self, websocket: WebSocket) -> None:
+        try:
+            await self._handler(websocket)
+        except ConnectionClosed:
+            # A handler may leave it to the server to notice the end.
+            pass
+        except Exception:
+            log.exception("%r: the handler failed", websocket)
+            websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._loop.time())
+            websocket._settle()
+
+
+class _ServerLink(Link):
+    def __init__(self, websocket: WebSocket, server: Server) -> None:
+        super().__init__(websocket)
+        self._server: Final = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server._start(self.websocket)
+
+
+_A_DAY = 86_400.0
+"""In seconds: event loops do not take inf."""
+
+
+def _has_port(sock: socket.socket) -> bool:
+    return sock.family in (socket.AF_INET, socket.AF_INET6)

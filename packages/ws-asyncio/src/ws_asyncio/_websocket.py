@@ -1,0 +1,545 @@
+"""The only place where a connection of the core meets asyncio.
+
+Policy is in :mod:`wscore`; here is only how bytes, time and wake-ups get there and back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterable,
+)
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+from wscore import (
+    Cause,
+    CloseCode,
+    CloseReason,
+    ConcurrencyError,
+    Connection,
+    ConnectionClosed,
+    Latency,
+    Message,
+    Overflow,
+    Prepared,
+    Request,
+    Response,
+    State,
+    Stats,
+    Transport,
+)
+
+__all__ = ["SendableMessage", "WebSocket"]
+
+SendableMessage = str | bytes | bytearray | memoryview | Prepared
+"""What can be sent whole: str as text, bytes-like as binary, or either encoded in advance."""
+
+Parts = Iterable[str] | Iterable[bytes] | AsyncIterable[str] | AsyncIterable[bytes]
+"""What can be sent as its parts come: all str, or all bytes-like."""
+
+
+class WebSocket:
+    """A WebSocket connection on asyncio; :func:`connect` and :func:`serve` make them.
+
+    Every method belongs to the thread of the connection's event loop. Any number of tasks may
+    send; one at a time may receive. Cancelling a method never corrupts the stream: a cancelled
+    send either did not start or completes.
+    """
+
+    # ------------------------------------------------------------------ for everyone
+
+    async def send(
+        self,
+        message: SendableMessage | Parts,
+        *,
+        compress: bool | None = None,
+        key: Hashable | None = None,
+    ) -> bool:
+        """Send a message; wait while the send buffer is full, first come, first served.
+
+        Returns when the message is queued, not when the peer has it. Cancelled while it waits,
+        nothing was sent. An iterable, or an asynchronous one, is sent as one message, a frame for
+        each part: other messages wait until it ends. If it raises or is cancelled after the first
+        part, the connection is failed with 1011, since a message cannot be taken back.
+
+        :param message: str is sent as text, bytes-like as binary; an iterable of either.
+        :param compress: whether to compress this message, if compression is negotiated; None: if
+            it is larger than the threshold.
+        :param key: with ``overflow="replace"``, a queued message with the same key is replaced.
+        :returns: False if ``overflow`` dropped the message, else True.
+        :raises ConnectionClosed: the connection is closing or closed.
+        :raises SendBufferFull: as ``overflow`` says.
+        :raises TypeError, ValueError: not a message; nothing was sent.
+        """
+        if isinstance(message, (str, bytes, bytearray, memoryview, Prepared)):
+            if self._overflow is Overflow.WAIT and (
+                not self._connection.can_send or self._send_turn.locked() or self._is_greedy()
+            ):
+                async with self._send_turn:
+                    await self._until_can_send()
+                    return self._send_now(message, compress, key)
+            return self._send_now(message, compress, key)
+        async with self._send_turn:
+            await self._send_parts(message)
+        return True
+
+    async def recv(self) -> Message:
+        """Receive a message: str for text, bytes for binary.
+
+        Cancelled, it has taken nothing. What was received before the peer closed, before the end
+        of the stream and before a failure is still given.
+
+        :raises ConnectionClosed: there will never be another message.
+        :raises ConcurrencyError: another task is receiving.
+        """
+        with self._receiving:
+            self._leave_parts()
+            while True:
+                try:
+                    message = self._connection.take_message(now=self._loop.time())
+                finally:
+                    self._settle()
+                if message is not None:
+                    return message
+                await self._until(self._can_receive)
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        """Receive messages until the connection is closed.
+
+        The loop ends when either side closed with 1000 or 1001, and raises ConnectionClosed else.
+        """
+        return self._messages()
+
+    async def recv_streaming(self) -> AsyncIterator[Message]:
+        """Receive a message in parts, as they arrive: str, cut between characters, or bytes.
+
+        Left early, the rest of the message is discarded.
+
+        :raises ConnectionClosed: the connection ended before the message did.
+        :raises ConcurrencyError: another task is receiving, or took over.
+        """
+        parts = self._enter_parts()
+        try:
+            final = False
+            while not final:
+                with self._receiving:
+                    if self._parts is not parts:
+                        raise ConcurrencyError("another recv took over: this message was left")
+                    try:
+                        part = self._connection.take_part(now=self._loop.time())
+                    finally:
+                        self._settle()
+                    if part is None:
+                        await self._until(self._can_receive_part)
+                        continue
+                final = part.final
+                if part.data or final:
+                    yield part.data
+        finally:
+            if self._parts is parts:
+                self._leave_parts()
+
+    async def ping(self, payload: bytes | None = None) -> float:
+        """Send a ping and wait for its pong; return the round-trip time in seconds.
+
+        Cancelled, the ping is on its way and its pong is ignored.
+
+        :param payload: at most 125 bytes, unlike those in flight; None: four random bytes.
+        :raises ConnectionClosed: the connection closed before it was answered.
+        :raises ValueError: the payload is too long, or in flight.
+        """
+        connection = self._connection
+        ping = connection.ping(payload, now=self._loop.time())
+        self._settle()
+        try:
+            await self._until(
+                lambda: ping.round_trip is not None or connection.state is not State.OPEN
+            )
+            round_trip = connection.poll_pong(ping)
+            assert round_trip is not None
+            return round_trip
+        finally:
+            connection.forget_ping(ping)
+
+    async def pong(self, payload: bytes = b"") -> None:
+        """Send a pong that nobody asked for: a one-way heartbeat. Does not wait.
+
+        :param payload: at most 125 bytes.
+        :raises ConnectionClosed: the connection is closing or closed.
+        :raises ValueError: the payload is too long.
+        """
+        self._connection.pong(payload, now=self._loop.time())
+        self._settle()
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close the connection and wait until the transport is closed, ``close_timeout`` at most.
+
+        What was sent before goes out first. Harmless if it is closing or closed. Cancelled, the
+        connection goes on closing by itself.
+
+        :param code: 1000-1003, 1007-1014 or 3000-4999.
+        :param reason: cut at a character to 123 bytes of UTF-8.
+        :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
+        """
+        self._connection.close(code, reason, now=self._loop.time())
+        self._settle()
+        await self.wait_closed()
+
+    async def wait_closed(self) -> CloseReason:
+        """Wait until the transport is closed; return why. Cancelling it changes nothing."""
+        await self._until(lambda: self._gone)
+        reason = self._connection.poll_close()
+        assert reason is not None
+        return reason
+
+    def abort(self) -> None:
+        """End the connection at once: nothing is said, what is queued is dropped."""
+        self._connection.abort(now=self._loop.time())
+        self._settle()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection: with 1011 if the block raised, else with 1000."""
+        if isinstance(exc, Exception) and not isinstance(exc, ConnectionClosed):
+            self._connection.fail(Cause.HANDLER_ERROR, now=self._loop.time())
+            self._settle()
+        await self.close()
+
+    @property
+    def state(self) -> State:
+        """The state of the connection."""
+        return self._connection.state
+
+    @property
+    def close_reason(self) -> CloseReason | None:
+        """Why the connection is ending or ended; None while it is not."""
+        return self._connection.close_reason
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The negotiated subprotocol."""
+        return self._connection.subprotocol
+
+    @property
+    def request(self) -> Request | None:
+        """The request that opened the connection."""
+        return self._connection.request
+
+    @property
+    def response(self) -> Response | None:
+        """The response that opened the connection."""
+        return self._connection.response
+
+    @property
+    def latency(self) -> Latency | None:
+        """Round-trip time of the last ping, and smoothed, in seconds; None before the first."""
+        return self._connection.latency
+
+    @property
+    def stats(self) -> Stats:
+        """Counters of what passed."""
+        return self._connection.stats
+
+    # An address is what the socket says: its form depends on the family.
+    @property
+    def local_address(self) -> Any:
+        """This side's address, as the socket gives it."""
+        return self._address("sockname")
+
+    @property
+    def remote_address(self) -> Any:
+        """The other side's address, as the socket gives it."""
+        return self._address("peername")
+
+    def __repr__(self) -> str:
+        connection = self._connection
+        return f"<WebSocket {connection.role.value} {connection.state.value}>"
+
+    # -------------------------------------------------------- between the core and asyncio
+
+    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        """Not public: use :func:`connect` or :func:`serve`."""
+        self._connection: Final = connection
+        self._loop: Final = loop
+        self._overflow: Final = connection.config.overflow
+        self._transport: asyncio.Transport | None = None
+        self._gone = False
+        self._can_receive: Final = lambda: connection.can_receive
+        self._can_receive_part: Final = lambda: connection.can_receive_part
+        # Written to the transport and, as far as it tells, still there.
+        self._in_flight = 0
+        self._reading = True
+        self._write_ended = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        # Who waits, and for what.
+        self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
+        self._send_turn = asyncio.Lock()
+        self._receiving = _OneAtATime()
+        self._parts: object | None = None
+        self._turn_began_at = 0
+
+    def _settle(self) -> None:
+        """After any input, command or take: carry out the outputs, wake whoever can go on."""
+        connection, transport = self._connection, self._transport
+        if transport is not None:
+            if self._in_flight:
+                self._note_progress(transport)
+            while not self._in_flight and (buffers := connection.data_to_send()):
+                size = 0
+                for buffer in buffers:
+                    size += len(buffer)
+                    transport.write(buffer)
+                # uvloop writes at the end of the turn; what it holds has not left.
+                self._in_flight = min(size, transport.get_write_buffer_size())
+                connection.data_sent(size - self._in_flight, now=self._loop.time())
+            self._obey(transport)
+        deadline = connection.deadline
+        if deadline < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._on_time)
+            self._timer_at = deadline
+        if self._waiters:
+            self._wake()
+
+    def _obey(self, transport: asyncio.Transport) -> None:
+        connection = self._connection
+        reading = connection.want_read > 0 or connection.state is State.CLOSED
+        if reading is not self._reading:
+            self._reading = reading
+            if reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+        match connection.transport:
+            case Transport.END_WRITE if not self._write_ended:
+                self._write_ended = True
+                if transport.can_write_eof():
+                    transport.write_eof()
+            case Transport.CLOSE:
+                transport.close()
+            case Transport.ABORT:
+                transport.abort()
+
+    def _note_progress(self, transport: asyncio.Transport) -> None:
+        """What left the transport's buffer was sent."""
+        still_there = min(self._in_flight, transport.get_write_buffer_size())
+        sent = self._in_flight - still_there
+        if sent:
+            self._in_flight = still_there
+            self._connection.data_sent(sent, now=self._loop.time())
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._timer_at = math.inf
+        if self._transport is not None and self._in_flight:
+            self._note_progress(self._transport)
+        self._connection.handle_timeout(now=self._loop.time())
+        self._settle()
+
+    def _on_connected(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        self._settle()
+
+    def _on_data(self, data: memoryview) -> None:
+        self._turn_began_at = self._connection.stats.bytes_sent
+        self._connection.receive_data(data, now=self._loop.time())
+        self._settle()
+
+    def _on_end(self) -> None:
+        self._connection.receive_data(b"", now=self._loop.time())
+        self._settle()
+
+    def _on_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._gone = True
+        self._connection.transport_lost(error, now=self._loop.time())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wake()
+
+    def _wake(self) -> None:
+        for waiter, ready in self._waiters.items():
+            if not waiter.done() and ready():
+                waiter.set_result(None)
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            waiter = self._loop.create_future()
+            self._waiters[waiter] = ready
+            try:
+                await waiter
+            finally:
+                del self._waiters[waiter]
+
+    def _is_greedy(self) -> bool:
+        """Whether this loop has not turned for 64 KiB: others want to live, too."""
+        return self._connection.stats.bytes_sent - self._turn_began_at > _FAIR_SHARE
+
+    async def _until_can_send(self) -> None:
+        if self._is_greedy():
+            self._turn_began_at = self._connection.stats.bytes_sent
+            await asyncio.sleep(0)
+        connection = self._connection
+        await self._until(lambda: connection.can_send or connection.state is not State.OPEN)
+
+    def _send_now(
+        self, message: SendableMessage, compress: bool | None, key: Hashable | None
+    ) -> bool:
+        try:
+            return self._connection.send(
+                message, compress=compress, key=key, now=self._loop.time()
+            )
+        finally:
+            self._settle()
+
+    async def _send_parts(self, parts: Parts) -> None:
+        """Send as one message what comes, one part behind: the last one has to say that it is."""
+        connection = self._connection
+        async with aclosing(_iterate(parts)) as source:
+            begun = False
+            last: str | bytes | bytearray | memoryview | None = None
+            try:
+                async for part in source:
+                    if last is not None:
+                        await self._until_can_send()
+                        connection.send_part(last, final=False, now=self._loop.time())
+                        begun = True
+                        self._settle()
+                    last = part
+                await self._until_can_send()
+                if last is not None:
+                    connection.send_part(last, final=True, now=self._loop.time())
+            except BaseException:
+                if begun:
+                    connection.fail(Cause.SEND_INTERRUPTED, now=self._loop.time())
+                raise
+            finally:
+                self._settle()
+
+    async def _messages(self) -> AsyncIterator[Message]:
+        while True:
+            try:
+                message = await self.recv()
+            except ConnectionClosed as closed:
+                if closed.reason.ok:
+                    return
+                raise
+            yield message
+
+    def _enter_parts(self) -> object:
+        self._leave_parts()
+        self._parts = parts = object()
+        return parts
+
+    def _leave_parts(self) -> None:
+        """Whoever received in parts has left, or is left behind."""
+        if self._parts is not None:
+            self._parts = None
+            self._connection.discard_rest(now=self._loop.time())
+            self._settle()
+
+    def _address(self, name: str) -> Any:
+        return None if self._transport is None else self._transport.get_extra_info(name)
+
+
+class Link(asyncio.BufferedProtocol):
+    """What the transport calls.
+
+    All connections of a thread read into the same scratch buffer, since the core copies what it
+    keeps; with completion-based I/O (Windows) a read may outlast the turn and needs its own.
+    """
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self.websocket: Final = websocket
+        shared = sys.platform != "win32"
+        self._scratch: Final = _scratch.buffer if shared else memoryview(bytearray(_SCRATCH_SIZE))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A cast, since uvloop's transports are none by inheritance.
+        self.websocket._on_connected(cast(asyncio.Transport, transport))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # asyncio does not take an empty buffer, and what comes after the end is ignored.
+        size = self.websocket._connection.want_read or _SCRATCH_SIZE
+        return self._scratch[:size]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.websocket._on_data(self._scratch[:nbytes])
+
+    def eof_received(self) -> bool:
+        self.websocket._on_end()
+        # Keep the transport: there may be something left to say. TLS cannot.
+        transport = self.websocket._transport
+        return transport is not None and transport.can_write_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.websocket._on_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Nothing to do: with a high mark of 0 this says no more than the buffer's size."""
+
+    def resume_writing(self) -> None:
+        self.websocket._settle()
+
+
+class _OneAtATime:
+    """Guards what only one task may do at a time."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    def __enter__(self) -> None:
+        if self._taken:
+            raise ConcurrencyError("another task is receiving on this connection")
+        self._taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self._taken = False
+
+
+_SCRATCH_SIZE = 256 * 1024
+
+_FAIR_SHARE = 64 * 1024
+
+
+class _Scratch(threading.local):
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(_SCRATCH_SIZE))
+
+
+_scratch = _Scratch()
+
+
+async def _iterate(parts: Parts) -> AsyncGenerator[str | bytes, None]:
+    if isinstance(parts, AsyncIterable):
+        async for part in parts:
+            yield part
+    elif isinstance(parts, Iterable) and not isinstance(parts, dict):
+        for part in parts:
+            yield part
+    else:
+        raise TypeError(
+            "a message is str, bytes-like, Prepared, or an iterable of str or bytes-like, "
+            f"not {type(parts).__name__}"
+        )

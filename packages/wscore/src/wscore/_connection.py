@@ -1,0 +1,1015 @@
+"""The only place for the connection: its state, what changes it, and what follows from time.
+
+The core is a place where nothing happens by itself. Every member of :class:`Connection` is of one
+kind:
+
+- *inputs* say what the transport and the clock did; they never raise because of the peer;
+- *commands* say what the application wants; they raise what their caller did wrong;
+- *takes* hand over what was received;
+- *outputs* are levels that may be looked at late, twice, or once for ten commands;
+- *polls* answer None for "not yet", a value for "here", and raise for "never";
+- *facts* are there to be read.
+
+The rule for whoever drives a connection: after any input, command or take, **settle**: write
+what :meth:`~Connection.data_to_send` shows, obey :attr:`~Connection.transport`, re-arm the
+:attr:`~Connection.deadline`, and wake whoever can go on.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Final, NoReturn
+
+from . import _deflate
+from ._close import (
+    FAILURES,
+    Cause,
+    CloseBy,
+    CloseCode,
+    CloseFrame,
+    CloseReason,
+    Failure,
+    check_code,
+    cut_reason,
+    decode_close,
+    encode_close,
+)
+from ._config import Config, Overflow
+from ._deflate import Deflater, Inflater, Negotiated
+from ._errors import (
+    BadHandshake,
+    ConnectionClosed,
+    HandshakeError,
+    HandshakeInterrupted,
+    HandshakeRefused,
+    HandshakeRejected,
+    InvalidState,
+    OpenTimeout,
+    SendBufferFull,
+)
+from ._frames import CLOSE, OPCODE, PING
+from ._handshake import ClientHandshake, ServerHandshake
+from ._http import Accept, Request, Response
+from ._inbox import Inbox, Message, Part
+from ._outbox import Outbox, Prepared
+from ._pings import Latency, Ping, Pings
+from ._stats import Stats
+from ._timers import Timer, Timers
+
+__all__ = ["Connection", "Role", "State", "Transport"]
+
+INF = math.inf
+
+
+class Role(enum.Enum):
+    """Which side of the connection this is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class State(enum.Enum):
+    """The state of a connection (RFC 6455 section 4.1 and 7.1)."""
+
+    CONNECTING = "connecting"
+    """The opening handshake is under way."""
+    OPEN = "open"
+    """Messages can be sent and received."""
+    CLOSING = "closing"
+    """The connection is closed or failed on this side or the other; what has to be said is said,
+    and what the peer still says is read and dropped."""
+    CLOSED = "closed"
+    """Nothing more comes or goes; the transport is to be ended."""
+
+
+class Transport(enum.Enum):
+    """What to do with the transport."""
+
+    KEEP = "keep"
+    """Read and write as the other outputs say."""
+    END_WRITE = "end_write"
+    """Half-close it where it can (not TLS), and read on: everything is written."""
+    CLOSE = "close"
+    """Close it."""
+    ABORT = "abort"
+    """Close it without waiting for anything."""
+
+
+TRANSITIONS: Final[dict[tuple[State, State], tuple[str, ...]]] = {
+    (State.CONNECTING, State.OPEN): ("handshake accepted", "handshake done by somebody else"),
+    (State.CONNECTING, State.CLOSING): ("request refused",),
+    (State.CONNECTING, State.CLOSED): (
+        "open_timeout",
+        "handshake rejected or malformed",
+        "end of stream or transport lost",
+        "closed or aborted",
+    ),
+    (State.OPEN, State.CLOSING): (
+        "close()",
+        "the peer's Close frame",
+        "a violation, a limit, a timeout",
+    ),
+    (State.OPEN, State.CLOSED): (
+        "end of stream",
+        "transport lost",
+        "abort()",
+        "send_timeout",
+    ),
+    (State.CLOSING, State.CLOSED): (
+        "both Close frames exchanged (server)",
+        "end of stream",
+        "transport lost",
+        "abort()",
+        "close_timeout or send_timeout",
+    ),
+}
+"""Every change of state, and what causes it; the diagram in the documentation is drawn from it."""
+
+
+class Connection:
+    """One WebSocket connection, without I/O, clock, thread or logger.
+
+    Made by :meth:`client`, :meth:`server` or :meth:`upgraded`. Times (``now``, ``deadline``) are
+    seconds of any one monotonic clock. A connection is not thread-safe: one thread at a time.
+
+    :ivar config: the policy of this connection.
+    :ivar role: client or server.
+    :ivar state: see :class:`State`.
+    :ivar stats: counters of what passed.
+    :ivar request: the request as it was sent or received; None before that, and if somebody else
+        did the handshake.
+    :ivar response: the response as it was sent or received; None before that, and if somebody
+        else did the handshake.
+    :ivar subprotocol: the negotiated subprotocol, or None.
+    """
+
+    __slots__ = (
+        *("config", "role", "state", "stats", "request", "response", "subprotocol"),
+        *("_handshake", "_open_error", "_inbox", "_outbox", "_timers", "_pings"),
+        *("_writing", "_keepalive", "_awaiting", "_slept", "_pong_frozen", "_timed_message"),
+        *("_reason", "_close_frame", "_close_sent", "_close_received", "_end_noted", "_close_by"),
+        *("_failing", "_peer_ended", "_gone", "__weakref__"),
+    )
+
+    # ---------------------------------------------------------------------------- start
+
+    def __init__(self, role: Role, config: Config, now: float) -> None:
+        """Not public: use :meth:`client`, :meth:`server` or :meth:`upgraded`."""
+        self.config = config
+        self.role = role
+        self.state = State.CONNECTING
+        self.stats = Stats()
+        self.request: Request | None = None
+        self.response: Response | None = None
+        self.subprotocol: str | None = None
+        self._handshake: ClientHandshake | ServerHandshake | None = None
+        self._open_error: HandshakeError | None = None
+        self._inbox: Inbox | None = None
+        self._outbox = Outbox(config, self.stats, masked=role is Role.CLIENT)
+        self._timers = Timers()
+        self._pings = Pings(config.entropy)
+        # Bytes wait to be written, and the SEND timer runs.
+        self._writing = False
+        # The latest keepalive ping; whether a sign of life is awaited since it left; whether its
+        # deadline was once met late; what is left of its time while it stands still.
+        self._keepalive: Ping | None = None
+        self._awaiting = False
+        self._slept = False
+        self._pong_frozen: float | None = None
+        self._timed_message = 0
+        # How it ends.
+        self._reason: CloseReason | None = None
+        self._close_frame: CloseFrame | None = None
+        self._close_sent: CloseFrame | None = None
+        self._close_received: CloseFrame | None = None
+        self._end_noted = False
+        self._close_by = INF
+        self._failing = False
+        self._peer_ended = False
+        self._gone: Transport | None = None
+        self._timers.start(Timer.OPEN, now + config.open_timeout)
+
+    @classmethod
+    def client(cls, request: Request, config: Config | None = None, *, now: float) -> Connection:
+        """The client's side; the request is ready in :meth:`data_to_send`.
+
+        Make it before looking up the server's name: ``open_timeout`` counts from here.
+
+        :raises ValueError, TypeError: the request cannot be sent (RFC 6455 section 4.1).
+        """
+        self = cls(Role.CLIENT, config or Config(), now)
+        self._handshake = handshake = ClientHandshake(request, self.config)
+        self.request = handshake.request
+        self._outbox.put_raw(handshake.data)
+        return self
+
+    @classmethod
+    def server(cls, config: Config | None = None, *, now: float) -> Connection:
+        """The server's side, waiting for a request; ``open_timeout`` counts from here."""
+        self = cls(Role.SERVER, config or Config(), now)
+        self._handshake = ServerHandshake(self.config)
+        return self
+
+    @classmethod
+    def upgraded(
+        cls,
+        role: Role,
+        config: Config | None = None,
+        *,
+        subprotocol: str | None = None,
+        extensions: str = "",
+        leftover: bytes = b"",
+        now: float,
+    ) -> Connection:
+        """A connection whose handshake somebody else did: an HTTP server, HTTP/2, a test.
+
+        :param subprotocol: what was agreed on, or None.
+        :param extensions: the *response's* Sec-WebSocket-Extensions, read as strictly as our own.
+        :param leftover: bytes that came behind the head.
+        :raises ValueError: the extensions are not what ``config`` can do.
+        """
+        self = cls(role, config or Config(), now)
+        negotiated = _deflate.confirm(extensions, self.config.deflate)
+        self._become_open(subprotocol, negotiated, leftover, now)
+        return self
+
+    # --------------------------------------------------------------------------- inputs
+
+    def receive_data(self, data: bytes | bytearray | memoryview, *, now: float) -> None:
+        """These bytes came in; ``b""`` means that the peer ended its side.
+
+        The data is borrowed for the call: what has to be kept is copied. Never raises because of
+        what is in it. More than :attr:`want_read` asked for is accepted, and held.
+        """
+        if self.state is State.CLOSED or self._peer_ended:
+            return
+        if not len(data):
+            self._peer_ended = True
+            self._receive_end(now)
+            return
+        self.stats.bytes_received += len(data)
+        if self._awaiting:
+            self._note_life()
+        if self.state is State.CONNECTING:
+            self._receive_handshake(data, now)
+        elif self._inbox is not None and self._close_received is None:
+            self._inbox.feed(data)
+            self._advance(now)
+
+    def receive_buffer(self) -> memoryview | None:
+        """Where the next bytes may be read into, or None: read anywhere, call ``receive_data``.
+
+        Offered while the payload of a large message is arriving, by the compiled codec only.
+        """
+        return None
+
+    def received(self, size: int, *, now: float) -> None:
+        """``size`` bytes were read into :meth:`receive_buffer`.
+
+        :raises InvalidState: no buffer was offered.
+        """
+        raise InvalidState(
+            f"{size} bytes cannot have been read into receive_buffer(): it offered none; "
+            "pass what was read to receive_data()"
+        )
+
+    def data_sent(self, size: int, *, now: float) -> None:
+        """The first ``size`` bytes of :meth:`data_to_send` have left.
+
+        :raises ValueError: more than was shown.
+        """
+        if self.state is State.CLOSED:
+            return
+        for mark in self._outbox.left(size):
+            if isinstance(mark, Ping):
+                self._note_ping_left(mark, now)
+            else:
+                self._close_sent = self._close_frame
+        if not self._outbox.want_write:
+            self._writing = False
+            self._timers.stop(Timer.SEND)
+        elif size and self._writing:
+            self._timers.start(Timer.SEND, now + self.config.send_timeout)
+        if self.state is State.CLOSING:
+            self._finish_closing()
+
+    def transport_lost(self, error: BaseException | None = None, *, now: float) -> None:
+        """Reading or writing failed, or the transport is gone for another reason.
+
+        :param error: what failed, if anything did: the cause of what is raised from now on.
+        """
+        if self.state is State.CLOSED:
+            self._timers.stop_all()
+            return
+        text = "the transport was lost" if error is None else f"the transport was lost: {error!r}"
+        if self.state is State.CONNECTING:
+            self._open_error = HandshakeInterrupted(f"{text}, before the connection was open")
+            self._open_error.__cause__ = error
+        self._note_reason(Failure(Cause.TRANSPORT_ERROR, text), error)
+        self._become_closed(Transport.ABORT)
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Time has passed. Early and repeated calls are harmless.
+
+        Every consequence of time is in this method.
+        """
+        while (due := self._timers.take_due(now)) is not None:
+            timer, when = due
+            config = self.config
+            match timer:
+                case Timer.OPEN:
+                    self._open_error = OpenTimeout(config.open_timeout)
+                    self._note_reason(Failure(Cause.OPEN_TIMEOUT, str(self._open_error)))
+                    self._become_closed(Transport.ABORT)
+                case Timer.CLOSE:
+                    self._become_closed(Transport.ABORT)
+                case Timer.SEND:
+                    # The connection is dead though no ping could be written.
+                    text = f"no byte could be written for {config.send_timeout:g} s"
+                    self._note_reason(Failure(Cause.SEND_TIMEOUT, text))
+                    self._become_closed(Transport.ABORT)
+                case Timer.FAIL:
+                    self._meet_end(now)
+                case Timer.PONG:
+                    if now - when > config.sleep_tolerance and not self._slept:
+                        self._slept = True
+                        self._timers.start(Timer.PONG, now + config.ping_timeout)
+                    else:
+                        text = f"no sign of life for {config.ping_timeout:g} s after a ping"
+                        self._fail(Failure(Cause.PING_TIMEOUT, text), now)
+                case Timer.MESSAGE:
+                    text = f"a message took longer than {config.message_timeout:g} s to arrive"
+                    self._fail(Failure(Cause.MESSAGE_TIMEOUT, text), now)
+                case Timer.IDLE:
+                    text = f"no message for {config.idle_timeout:g} s"
+                    self._fail(Failure(Cause.IDLE_TIMEOUT, text), now, flush=True)
+                case Timer.PING:
+                    self._send_keepalive(now)
+                    self._timers.start(Timer.PING, now + config.ping_interval)
+
+    # ------------------------------------------------------------------------- commands
+
+    def respond(self, answer: Accept | Response | None = None, *, now: float) -> None:
+        """Answer the request that :meth:`poll_request` gave (servers; RFC 6455 section 4.2.2).
+
+        :param answer: :class:`~wscore.Accept`; None to accept with the first of our
+            ``subprotocols`` that the client offers, if any; or a :class:`~wscore.Response` to
+            refuse with.
+        :raises InvalidState: there is no request to answer.
+        :raises ValueError, TypeError: the answer cannot be sent; another one can.
+        """
+        handshake = self._handshake
+        if not isinstance(handshake, ServerHandshake) or self.request is None:
+            raise InvalidState("there is no request to respond to")
+        if self.state is not State.CONNECTING:
+            self._raise_not_open()
+        if isinstance(answer, Response):
+            data = handshake.refuse(answer)
+            assert handshake.response is not None
+            error = HandshakeRefused(handshake.response)
+            failure = Failure(Cause.REJECTED, f"refused with HTTP {answer.status}")
+            self._refuse(data, error, failure, now)
+        else:
+            data = handshake.accept(answer)
+            self.response = handshake.response
+            self._outbox.put_raw(data)
+            self._become_open(handshake.subprotocol, handshake.negotiated, handshake.leftover, now)
+        self._note_writing(now)
+
+    def send(
+        self,
+        message: str | bytes | bytearray | memoryview | Prepared,
+        *,
+        compress: bool | None = None,
+        key: Hashable | None = None,
+        now: float,
+    ) -> bool:
+        """Queue a message: str is sent as text, anything bytes-like as binary.
+
+        Wait for :attr:`can_send` first; what happens otherwise is ``overflow``'s to say.
+
+        :param compress: True or False to decide for this message; None: by its size.
+        :param key: with ``overflow="replace"``: a queued message with the same key, not yet
+            begun, is replaced by this one, in its place.
+        :returns: False if ``overflow`` dropped this message, else True.
+        :raises InvalidState: the connection is not open yet.
+        :raises ConnectionClosed: it is closing or closed; or ``overflow="close"`` closed it now.
+        :raises SendBufferFull: ``overflow`` is ``"raise"``, or ``"replace"`` without a key.
+        :raises TypeError, ValueError: not a message; text that is no Unicode; a stray ``key``.
+        """
+        if self.state is not State.OPEN:
+            self._raise_not_open()
+        try:
+            accepted = self._outbox.put(message, compress, key)
+        except SendBufferFull as error:
+            if self.config.overflow is not Overflow.CLOSE:
+                raise
+            self._fail(Failure(Cause.OVERFLOW, "the peer reads too slowly"), now)
+            raise ConnectionClosed(self._current_reason()) from error
+        if accepted:
+            self._note_message(now)
+        if not self._writing:
+            self._note_writing(now)
+        return accepted
+
+    def send_part(
+        self, data: str | bytes | bytearray | memoryview, *, final: bool, now: float
+    ) -> None:
+        """Queue the next part of a message; the first begins it, the ``final`` one ends it.
+
+        Each part is sent as a frame (RFC 6455 section 5.4). Messages that :meth:`send` queues
+        meanwhile wait until this one ends; pings and pongs go between. If it cannot be ended,
+        :meth:`fail` the connection: a message cannot be taken back.
+
+        :raises InvalidState: the connection is not open yet.
+        :raises ConnectionClosed: it is closing or closed.
+        :raises TypeError, ValueError: not a part, or not of the type of the parts before.
+        """
+        if self.state is not State.OPEN:
+            self._raise_not_open()
+        self._outbox.put_part(data, final=final)
+        self._note_message(now)
+        self._note_writing(now)
+
+    def ping(self, payload: bytes | bytearray | memoryview | None = None, *, now: float) -> Ping:
+        """Send a ping ahead of queued data; :meth:`poll_pong` says when it is answered.
+
+        :param payload: at most 125 bytes, unlike those in flight; None: four random bytes.
+        :raises InvalidState: the connection is not open yet.
+        :raises ConnectionClosed: it is closing or closed.
+        :raises ValueError: the payload is too long, or a ping with it is in flight.
+        """
+        if self.state is not State.OPEN:
+            self._raise_not_open()
+        ping = self._pings.add(None if payload is None else bytes(payload), now)
+        self._outbox.put_ping(ping)
+        self._note_writing(now)
+        return ping
+
+    def forget_ping(self, ping: Ping) -> None:
+        """Nobody waits for this ping any more: its payload may be used again."""
+        self._pings.forget(ping)
+
+    def pong(self, payload: bytes | bytearray | memoryview = b"", *, now: float) -> None:
+        """Send a pong that nobody asked for: a one-way heartbeat (RFC 6455 section 5.5.3).
+
+        :raises InvalidState: the connection is not open yet.
+        :raises ConnectionClosed: it is closing or closed.
+        :raises ValueError: the payload is longer than 125 bytes.
+        """
+        if self.state is not State.OPEN:
+            self._raise_not_open()
+        if len(payload) > 125:
+            raise ValueError(f"a pong carries at most 125 bytes, not {len(payload)}")
+        self._outbox.put_pong(bytes(payload))
+        self._note_writing(now)
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", *, now: float) -> None:
+        """Close the connection, behind everything sent so far (RFC 6455 section 7.1.2).
+
+        What was received and not taken is dropped, unless ``keep_unread``. Harmless if the
+        connection is closing or closed already: the first cause stands. Before it is open, the
+        handshake is given up.
+
+        :param code: 1000-1003, 1007-1014 or 3000-4999.
+        :param reason: cut at a character to 123 bytes of UTF-8.
+        :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
+        """
+        check_code(code)
+        if not isinstance(reason, str):
+            raise TypeError(f"a close reason must be a str, not {type(reason).__name__}")
+        reason = cut_reason(reason)
+        if self.state is State.CONNECTING:
+            self._give_up("closed", Cause.CLOSED)
+        elif self.state is State.OPEN:
+            if self._end_is_due():
+                self._meet_end(now)
+                return
+            self._reason = CloseReason(code, reason, CloseBy.LOCAL, Cause.CLOSED)
+            self._the_inbox().drop(keep_queue=self.config.keep_unread)
+            self._become_closing(CloseFrame(code, reason), now, flush=True)
+
+    def fail(self, cause: Cause, *, now: float) -> None:
+        """The application's own code failed: close with 1011.
+
+        :param cause: HANDLER_ERROR, behind everything sent so far; or SEND_INTERRUPTED, when a
+            message sent in parts cannot be ended: what is queued is dropped.
+        :raises ValueError: any other cause.
+        :raises InvalidState: the connection is not open yet.
+        """
+        texts = {Cause.HANDLER_ERROR: "internal error", Cause.SEND_INTERRUPTED: "send interrupted"}
+        if cause not in texts:
+            raise ValueError(f"cause is {cause}; it must be HANDLER_ERROR or SEND_INTERRUPTED")
+        if self.state is State.CONNECTING:
+            self._raise_not_open()
+        if self.state is State.OPEN:
+            flush = cause is Cause.HANDLER_ERROR
+            self._fail(Failure(cause, texts[cause]), now, flush=flush)
+
+    def abort(self, *, now: float) -> None:
+        """End the connection at once: nothing is said, what is queued is dropped and counted."""
+        if self.state is State.CONNECTING:
+            self._give_up("aborted", Cause.ABORTED)
+        elif self.state is not State.CLOSED:
+            if self.state is State.OPEN:
+                self._note_reason(Failure(Cause.ABORTED, ""))
+                self._the_inbox().drop(keep_queue=self.config.keep_unread)
+            self._become_closed(Transport.ABORT)
+
+    # ---------------------------------------------------------------------------- takes
+
+    def take_message(self, *, now: float) -> Message | None:
+        """The next message, or None if there is none yet.
+
+        What was received can be taken after the peer closed, after the end of the stream and
+        after a failure; then ConnectionClosed says that there will never be one.
+
+        :raises ConnectionClosed: there will never be another message.
+        :raises InvalidState: the first message is being taken in parts.
+        """
+        inbox = self._inbox
+        if inbox is None:
+            self._check_more_comes(now)
+            return None
+        if inbox.streaming:
+            raise InvalidState("the first message is being taken in parts: see discard_rest()")
+        full = inbox.full
+        message = inbox.take()
+        if message is None:
+            self._check_more_comes(now)
+            return None
+        if full and not inbox.full:
+            self._advance(now)
+        return message
+
+    def take_part(self, *, now: float) -> Part | None:
+        """What has arrived of the next message, or None if nothing has yet.
+
+        Text comes cut between characters. What is taken does not count for ``max_queue_bytes``
+        any more; ``max_message_size`` still counts the whole message.
+
+        :raises ConnectionClosed: there will never be another part.
+        """
+        inbox = self._inbox
+        if inbox is None:
+            self._check_more_comes(now)
+            return None
+        blocked = inbox.blocked
+        part = inbox.take_part()
+        if part is None:
+            self._check_more_comes(now)
+            return None
+        if blocked and not inbox.blocked:
+            self._advance(now)
+        return part
+
+    def discard_rest(self, *, now: float) -> None:
+        """Nobody wants the rest of the message that is being taken in parts; harmless else."""
+        if self._inbox is not None:
+            self._inbox.discard_rest()
+            self._advance(now)
+
+    # -------------------------------------------------------------------------- outputs
+
+    def data_to_send(self) -> Sequence[bytes | memoryview]:
+        """Buffers to write, in order; empty if there is nothing.
+
+        What was shown stays shown, and is frozen, until :meth:`data_sent` takes it off the front.
+        """
+        return () if self.state is State.CLOSED else self._outbox.show()
+
+    @property
+    def want_write(self) -> bool:
+        """Whether :meth:`data_to_send` has anything."""
+        return self.state is not State.CLOSED and self._outbox.want_write
+
+    @property
+    def want_read(self) -> int:
+        """How many bytes the next read may bring; 0: do not read."""
+        if self.state is State.CLOSED or self._peer_ended:
+            return 0
+        if self.state is State.OPEN:
+            inbox = self._the_inbox()
+            return self.config.read_size if inbox.end is not None else inbox.want_read
+        if self.state is State.CONNECTING and self._handshake is not None:
+            held = self._handshake.held
+            waiting = self.role is Role.SERVER and self.request is not None
+            if waiting and held >= self.config.control_look_ahead:
+                return 0
+            return max(1, self.config.read_size - held)
+        return self.config.read_size
+
+    @property
+    def can_send(self) -> bool:
+        """Whether the connection is open and its send buffer below the mark."""
+        return self.state is State.OPEN and self._outbox.can_send
+
+    @property
+    def can_receive(self) -> bool:
+        """Whether :meth:`take_message` would not give None: a message is there, or the end."""
+        inbox = self._inbox
+        if self.state is State.OPEN and inbox is not None:
+            return inbox.ready or (inbox.end is not None and not inbox.waiting)
+        return self.state is not State.CONNECTING
+
+    @property
+    def can_receive_part(self) -> bool:
+        """Whether :meth:`take_part` would not give None: a part is there, or the end."""
+        return self.can_receive or (self._inbox is not None and self._inbox.part_ready)
+
+    @property
+    def deadline(self) -> float:
+        """When to call :meth:`handle_timeout` at the latest; ``inf``: never."""
+        return self._timers.earliest
+
+    @property
+    def transport(self) -> Transport:
+        """What to do with the transport: a level, KEEP until something else is to be done."""
+        if self._gone is not None:
+            return self._gone
+        if self._failing and not self._outbox.want_write:
+            return Transport.END_WRITE
+        return Transport.KEEP
+
+    # ---------------------------------------------------------------------------- polls
+
+    def poll_request(self) -> Request | None:
+        """The request to :meth:`respond` to (servers).
+
+        :raises HandshakeError: it never came, or was refused for what is wrong with it.
+        """
+        if self.request is None or self._open_error is not None:
+            self._raise_open_error()
+        return self.request
+
+    def poll_open(self) -> bool | None:
+        """True once the connection is, or was, open.
+
+        :raises HandshakeError: it will never be.
+        """
+        self._raise_open_error()
+        return None if self._inbox is None else True
+
+    def poll_pong(self, ping: Ping) -> float | None:
+        """The ping's round-trip time in seconds.
+
+        :raises ConnectionClosed: the connection closed before it was answered.
+        """
+        if ping.round_trip is None and self.state is not State.OPEN:
+            raise ConnectionClosed(self._current_reason())
+        return ping.round_trip
+
+    def poll_close(self) -> CloseReason | None:
+        """Why the connection ended, once it is CLOSED."""
+        return self._current_reason() if self.state is State.CLOSED else None
+
+    # ---------------------------------------------------------------------------- facts
+
+    @property
+    def close_reason(self) -> CloseReason | None:
+        """Why the connection is ending or ended, as far as it is known; None while it is not."""
+        return None if self._reason is None else self._current_reason()
+
+    @property
+    def latency(self) -> Latency | None:
+        """Round-trip time of the last ping, and smoothed, in seconds; None before the first."""
+        return self._pings.latency
+
+    def __repr__(self) -> str:
+        return f"<{self.role.value} Connection {self.state.value}>"
+
+    # ------------------------------------- changes of state: the only places that assign it
+
+    def _become_open(
+        self,
+        subprotocol: str | None,
+        negotiated: Negotiated | None,
+        leftover: bytes,
+        now: float,
+    ) -> None:
+        config = self.config
+        client = self.role is Role.CLIENT
+        self.state = State.OPEN
+        self.subprotocol = subprotocol
+        self._handshake = None
+        inflater = None
+        deflate = config.deflate
+        if negotiated is not None and deflate is not None:
+            ours = negotiated.client_max_window_bits, negotiated.client_no_context_takeover
+            theirs = negotiated.server_max_window_bits, negotiated.server_no_context_takeover
+            if not client:
+                ours, theirs = theirs, ours
+            self._outbox.use_deflate(Deflater(*ours, deflate), ours[0], deflate.threshold)
+            inflater = Inflater(*theirs)
+        self._inbox = Inbox(config, self.stats, masked=not client, inflater=inflater)
+        self._timers.stop(Timer.OPEN)
+        self._timers.start(Timer.PING, now + config.ping_interval)
+        self._timers.start(Timer.IDLE, now + config.idle_timeout)
+        if leftover:
+            self._inbox.feed(leftover)
+            self._advance(now)
+
+    def _become_closing(
+        self, frame: CloseFrame | None, now: float, *, flush: bool, deadline: float = INF
+    ) -> None:
+        """Say what has to be said, with a Close frame if it was open, by an absolute deadline."""
+        self.state = State.CLOSING
+        for timer in (Timer.OPEN, Timer.FAIL, Timer.PING, Timer.PONG, Timer.MESSAGE, Timer.IDLE):
+            self._timers.stop(timer)
+        self._awaiting = False
+        self._timers.start(Timer.CLOSE, min(deadline, now + self.config.close_timeout))
+        if frame is not None:
+            self._close_frame = frame
+            if self._close_received is None:
+                self._close_received = self._the_inbox().close
+            end_outbox = self._outbox.finish if flush else self._outbox.fail
+            end_outbox(encode_close(frame))
+        self._note_writing(now)
+        self._finish_closing()
+
+    def _become_closed(self, transport: Transport) -> None:
+        """Nothing more happens; what was received before may still be taken.
+
+        A transport may be slow to close (TLS waits for its peer): the deadline that was in force
+        goes on, and makes CLOSE an ABORT.
+        """
+        timers = self._timers
+        deadlines = {State.CONNECTING: timers.when(Timer.OPEN), State.OPEN: self._close_by}
+        deadline = deadlines.get(self.state, timers.when(Timer.CLOSE))
+        timers.stop_all()
+        if transport is Transport.CLOSE:
+            timers.start(Timer.CLOSE, deadline)
+        self.state = State.CLOSED
+        self._gone = transport
+        self._handshake = None
+        self._outbox.drop()
+        if self._inbox is not None:
+            self._inbox.finish()
+
+    # -------------------------------------------------------------------------- closing
+
+    def _finish_closing(self) -> None:
+        """CLOSING ends when all is written and the peer has ended, or may be left to end.
+
+        The server ends the TCP connection first (RFC 6455 section 7.1.1). It may do so at once
+        when both Close frames are exchanged: nothing unread can then reset the connection.
+        """
+        if self._outbox.want_write:
+            return
+        exchanged = self._close_sent is not None and self._close_received is not None
+        if self._peer_ended or (exchanged and self.role is Role.SERVER):
+            self._become_closed(Transport.CLOSE)
+
+    def _fail(
+        self, failure: Failure, now: float, *, flush: bool = False, deadline: float = INF
+    ) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7); with ``flush``, only close it."""
+        if self._end_is_due() and failure is not self._the_inbox().end:
+            # What was found first takes effect first.
+            self._meet_end(now)
+            return
+        self._note_reason(failure)
+        frame = CloseFrame(FAILURES[failure.cause][1], cut_reason(failure.text))
+        self._failing = not flush
+        self._the_inbox().finish()
+        self._become_closing(frame, now, flush=flush, deadline=deadline)
+
+    def _note_reason(self, failure: Failure, error: BaseException | None = None) -> None:
+        """The first cause wins; a violation that waits in the inbox came first."""
+        if self._end_is_due():
+            end = self._the_inbox().end
+            assert end is not None
+            failure, error = end, None
+        if self._reason is None:
+            by, code = FAILURES[failure.cause]
+            self._reason = CloseReason(code, failure.text, by, failure.cause, error=error)
+
+    def _end_is_due(self) -> bool:
+        """Whether a violation or end of stream waits in the inbox."""
+        return self.state is State.OPEN and self._the_inbox().end is not None
+
+    def _note_end(self, now: float) -> None:
+        """A violation or end of stream was found: it waits behind the messages ahead of it."""
+        self._end_noted = True
+        self._close_by = now + self.config.close_timeout
+        self._timers.stop(Timer.MESSAGE)
+        if self._the_inbox().waiting:
+            self._timers.start(Timer.FAIL, now + self.config.fail_delay)
+        else:
+            self._meet_end(now)
+
+    def _meet_end(self, now: float) -> None:
+        """The violation or end of stream takes effect."""
+        end = self._the_inbox().end
+        assert end is not None
+        if end.cause is Cause.EOF:
+            self._note_reason(end)
+            self._become_closed(Transport.CLOSE)
+        else:
+            self._fail(end, now, deadline=self._close_by)
+
+    def _current_reason(self) -> CloseReason:
+        reason = self._reason
+        assert reason is not None
+        return replace(
+            reason,
+            close_sent=self._close_sent,
+            close_received=self._close_received,
+            unsent=self._outbox.lost,
+            unread=0 if self._inbox is None else self._inbox.lost,
+        )
+
+    def _raise_not_open(self) -> NoReturn:
+        if self.state is State.CONNECTING:
+            raise InvalidState("the connection is not open yet: wait for poll_open()")
+        raise ConnectionClosed(self._current_reason())
+
+    # ------------------------------------------------------------------------ handshake
+
+    def _receive_handshake(self, data: bytes | bytearray | memoryview, now: float) -> None:
+        handshake = self._handshake
+        assert handshake is not None
+        handshake.receive(data)
+        if isinstance(handshake, ServerHandshake):
+            self.request = handshake.request
+            if handshake.refusal is not None:
+                refusal = handshake.refuse(handshake.refusal)
+                error = BadHandshake(handshake.problem, handshake.response)
+                failure = Failure(Cause.BAD_HANDSHAKE, handshake.problem)
+                self._refuse(refusal, error, failure, now)
+        elif handshake.done:
+            self._conclude(handshake, now)
+
+    def _refuse(self, data: bytes, error: HandshakeError, failure: Failure, now: float) -> None:
+        """Send an error response, then end the transport as after a failure."""
+        assert isinstance(self._handshake, ServerHandshake)
+        self.response = self._handshake.response
+        self._open_error = error
+        self._note_reason(failure)
+        self._failing = True
+        self._outbox.put_raw(data)
+        self._become_closing(None, now, flush=True, deadline=self._timers.when(Timer.OPEN))
+
+    def _conclude(self, handshake: ClientHandshake, now: float) -> None:
+        self.response = handshake.response
+        error = handshake.error
+        if error is None:
+            self._become_open(handshake.subprotocol, handshake.negotiated, handshake.leftover, now)
+            return
+        self._open_error = error
+        rejected = isinstance(error, HandshakeRejected)
+        interrupted = Cause.EOF if isinstance(error, HandshakeInterrupted) else Cause.BAD_HANDSHAKE
+        cause = Cause.PEER_REJECTED if rejected else interrupted
+        self._note_reason(Failure(cause, str(error)))
+        self._become_closed(Transport.CLOSE)
+
+    def _give_up(self, what: str, cause: Cause) -> None:
+        text = f"{what} before the connection was open"
+        self._open_error = HandshakeInterrupted(text)
+        self._reason = CloseReason(CloseCode.ABNORMAL_CLOSURE, text, CloseBy.LOCAL, cause)
+        self._become_closed(Transport.ABORT)
+
+    def _raise_open_error(self) -> None:
+        if self._open_error is not None:
+            raise self._open_error
+
+    # ------------------------------------------------------------------------ receiving
+
+    def _receive_end(self, now: float) -> None:
+        """The peer ended its side of the transport."""
+        if self.state is State.CLOSING:
+            self._finish_closing()
+        elif self.state is State.OPEN:
+            inbox = self._the_inbox()
+            if inbox.end is None:
+                inbox.end = Failure(Cause.EOF, "the stream ended without a Close frame")
+                self._note_end(now)
+        elif isinstance(self._handshake, ClientHandshake):
+            self._handshake.eof()
+            self._conclude(self._handshake, now)
+        else:
+            assert self._handshake is not None
+            text = self._handshake.eof()
+            self._open_error = HandshakeInterrupted(text)
+            self._note_reason(Failure(Cause.EOF, text))
+            self._become_closed(Transport.CLOSE)
+
+    def _advance(self, now: float) -> None:
+        """Decode what the inbox may take, and act on what comes with it."""
+        inbox = self._the_inbox()
+        before = self.stats.messages_received
+        for head, payload, _ in inbox.advance():
+            opcode = head & OPCODE
+            if opcode == CLOSE:
+                self._receive_close(payload, now)
+            elif opcode == PING:
+                self.stats.pings_received += 1
+                if self.state is State.OPEN:
+                    self._outbox.put_pong(payload)
+                    self._note_writing(now)
+            else:
+                self._pings.answer(payload, now)
+        if self.state is State.OPEN:
+            if self.stats.messages_received != before:
+                self._note_message(now)
+            if inbox.end is not None and not self._end_noted:
+                self._note_end(now)
+            elif self.config.message_timeout != INF:
+                self._time_message(now)
+            if self._awaiting:
+                self._freeze_pong(now)
+        elif self.state is State.CLOSING and inbox.close is not None:
+            self._close_received = inbox.close
+            self._finish_closing()
+
+    def _receive_close(self, payload: bytes, now: float) -> None:
+        """The peer's Close frame, in order or found by looking ahead: it waits for nothing."""
+        if self.state is not State.OPEN:
+            return
+        frame = decode_close(payload)
+        inbox = self._the_inbox()
+        if isinstance(frame, Failure):
+            inbox.refuse(frame)
+            return
+        self._close_received = frame
+        self._reason = CloseReason(frame.code, frame.reason, CloseBy.PEER, Cause.PEER_CLOSED)
+        inbox.finish()
+        self._become_closing(frame, now, flush=True)
+
+    def _check_more_comes(self, now: float) -> None:
+        """Nothing can be taken: not yet, or never? If only the end is left, it takes effect."""
+        if self.state is State.CONNECTING:
+            return
+        if self.state is State.OPEN:
+            inbox = self._the_inbox()
+            if inbox.end is None or inbox.waiting:
+                return
+            self._meet_end(now)
+        raise ConnectionClosed(self._current_reason())
+
+    def _note_message(self, now: float) -> None:
+        """An application message passed."""
+        if self.config.idle_timeout != INF:
+            self._timers.start(Timer.IDLE, now + self.config.idle_timeout)
+
+    def _time_message(self, now: float) -> None:
+        """The MESSAGE timer runs from a message's first byte; not while we do not read on."""
+        inbox = self._the_inbox()
+        if not inbox.in_message:
+            self._timers.stop(Timer.MESSAGE)
+        elif self._timed_message != inbox.begun or self._timers.when(Timer.MESSAGE) == INF:
+            self._timed_message = inbox.begun
+            self._timers.start(Timer.MESSAGE, now + self.config.message_timeout)
+
+    def _the_inbox(self) -> Inbox:
+        assert self._inbox is not None
+        return self._inbox
+
+    # -------------------------------------------------------------------------- sending
+
+    def _note_writing(self, now: float) -> None:
+        """Bytes wait: the transport has to take some within ``send_timeout``."""
+        if not self._writing and self.state is not State.CONNECTING and self._outbox.want_write:
+            self._writing = True
+            self._timers.start(Timer.SEND, now + self.config.send_timeout)
+
+    # ------------------------------------------------------------------------- liveness
+
+    def _send_keepalive(self, now: float) -> None:
+        """One keepalive ping unanswered at a time."""
+        if self._awaiting:
+            return
+        if self._keepalive is not None:
+            self._pings.forget(self._keepalive)
+        self._keepalive = ping = self._pings.add(None, now, keepalive=True)
+        self._awaiting = True
+        self._slept = False
+        self._outbox.put_ping(ping)
+        self._note_writing(now)
+
+    def _note_ping_left(self, ping: Ping, now: float) -> None:
+        """The peer's time starts when the ping's last byte has left."""
+        ping.left = now
+        if ping is self._keepalive and self._awaiting:
+            self._timers.start(Timer.PONG, now + self.config.ping_timeout)
+            self._freeze_pong(now)
+
+    def _note_life(self) -> None:
+        """Any byte received since the keepalive ping left is a sign of life."""
+        if self._keepalive is not None and self._keepalive.left is not None:
+            self._awaiting = False
+            self._pong_frozen = None
+            self._timers.stop(Timer.PONG)
+
+    def _freeze_pong(self, now: float) -> None:
+        """While we do not read, the peer's silence is our own doing: its time stands still."""
+        if self.want_read == 0:
+            if self._pong_frozen is None and (when := self._timers.when(Timer.PONG)) != INF:
+                self._pong_frozen = max(0.0, when - now)
+                self._timers.stop(Timer.PONG)
+        elif self._pong_frozen is not None:
+            self._timers.start(Timer.PONG, now + self._pong_frozen)
+            self._pong_frozen = None

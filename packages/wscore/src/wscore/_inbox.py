@@ -1,0 +1,401 @@
+"""The only place for received messages: reassembly, limits, the queue and its marks.
+
+One ordered inbox whose last item is the end. Messages are begun only while the queue is below its
+high marks; what is not begun stays with the decoder as raw bytes, looked through for control
+frames as far as the look-ahead goes.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+from typing import NamedTuple, TypeAlias
+
+from ._close import Cause, CloseFrame, Failure, decode_close
+from ._config import Config
+from ._deflate import CorruptData, Inflater
+from ._frames import BINARY, CLOSE, FIN, OPCODE, RSV1, TEXT, Decoder, Frame, Skimmer
+from ._stats import Stats
+
+__all__ = ["Message", "Part"]
+
+Message: TypeAlias = str | bytes
+"""A text message or a binary message."""
+
+
+class Part(NamedTuple):
+    """A part of a message that is received as it arrives.
+
+    :ivar data: str for text, cut between characters; bytes otherwise.
+    :ivar final: whether the message ends with this part.
+    """
+
+    data: Message
+    final: bool
+
+
+class Inbox:
+    """What was received and not taken.
+
+    :ivar end: why nothing more comes behind what is here: a violation or an end of stream.
+    :ivar full: the queue has reached a high mark, and not been taken down to the low ones since.
+    :ivar begun: messages that began in more than one piece.
+    """
+
+    __slots__ = (
+        *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
+        *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
+        *(
+            "_opcode",
+            "_compressed",
+            "_data",
+            "_checked",
+            "_total",
+            "begun",
+            "_streaming",
+            "_dropping",
+        ),
+        *("_over", "_lost"),
+    )
+
+    def __init__(
+        self, config: Config, stats: Stats, *, masked: bool, inflater: Inflater | None
+    ) -> None:
+        self._config = config
+        self._stats = stats
+        self._inflater = inflater
+        self._decoder = Decoder(
+            masked=masked,
+            compressed=inflater is not None,
+            max_message_size=config.max_message_size,
+            max_fragment_size=config.max_fragment_size,
+            max_fragments=config.max_fragments,
+        )
+        self._decoding = True
+        # For what comes when nothing but the peer's Close frame matters.
+        self._skimmer: Skimmer | None = None
+        self.end: Failure | None = None
+        self._queue: deque[tuple[Message, int]] = deque()
+        self._size = 0
+        self.full = False
+        self._high, self._low = config.queue_marks
+        self._high_bytes, self._low_bytes = config.queue_byte_marks
+        # The message that is arriving: its opcode (0 = none), what there is of it, how much of
+        # that is known to be whole characters, and its size with the parts already taken.
+        self._opcode = 0
+        self._compressed = False
+        self._data = bytearray()
+        self._checked = 0
+        self._total = 0
+        self.begun = 0
+        # The front message is being taken in parts; the rest of it is not wanted.
+        self._streaming = False
+        self._dropping = False
+        # The connection is past its end: what is broken now only counts as unread.
+        self._over = False
+        self._lost = 0
+
+    # -- what comes in
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes in; :meth:`advance` decodes them."""
+        if self._skimmer is None:
+            self._decoder.feed(data)
+        else:
+            self._skimmer.feed(data)
+
+    def advance(self) -> list[Frame]:
+        """Decode what the queue may take; return the control frames that came along."""
+        controls: list[Frame] = []
+        decoder = self._decoder
+        while self._decoding:
+            if self._paced:
+                frames = decoder.look_ahead()
+            elif self.full:
+                frames = decoder.decode(0, 0)
+            else:
+                frames = decoder.decode(
+                    self._high - len(self._queue), self._high_bytes - self._size
+                )
+            if not frames:
+                if decoder.failure is not None:
+                    self._fail(decoder.failure)
+                break
+            self._stats.frames_received += len(frames)
+            for i, frame in enumerate(frames):
+                if frame[0] & 0x08:
+                    controls.append(frame)
+                elif (failure := self._receive(frame)) is not None:
+                    self._fail(failure)
+                    self._skim(frames[i + 1 :])
+                    break
+            self._note_fullness()
+        return controls
+
+    def _fail(self, failure: Failure) -> None:
+        if not self._over:
+            # What the stream holds comes before its end, even if that was seen first.
+            self.end = failure
+        self._stop_decoding()
+
+    def _skim(self, behind: list[Frame]) -> None:
+        """What was decoded along with a violation fares like what comes after it."""
+        assert self._skimmer is not None
+        for head, payload, _ in behind:
+            if head & OPCODE in (TEXT, BINARY):
+                self._lost += 1
+            elif head & OPCODE == CLOSE and isinstance(close := decode_close(payload), CloseFrame):
+                self._skimmer.close = close
+
+    def _stop_decoding(self) -> None:
+        if not self._decoding:
+            return
+        self._decoding = False
+        self._lost += int(self._opcode != 0 and not self._dropping)
+        self._forget_arriving()
+        if not self._queue:
+            # What was taken in parts never ends.
+            self._streaming = self._dropping = False
+        leftover, rest = self._decoder.leftover()
+        if self._skimmer is None:
+            self._skimmer = Skimmer(rest)
+            self._skimmer.feed(leftover)
+        else:
+            lost = Skimmer(rest)
+            lost.feed(leftover)
+            self._lost += lost.begun
+
+    def refuse(self, failure: Failure) -> None:
+        """A Close frame breaks a rule: that is the end."""
+        self._fail(failure)
+
+    def finish(self) -> None:
+        """Take no more messages in. What was received can still be taken."""
+        self._over = True
+        if self._skimmer is None:
+            tail, rest = self._decoder.hand_over()
+            self._skimmer = Skimmer(rest)
+            self._skimmer.feed(tail)
+
+    def drop(self, *, keep_queue: bool) -> None:
+        """The application wants nothing of what comes, nor, unless kept, of what is here."""
+        self._over = True
+        self._stop_decoding()
+        if not keep_queue:
+            self._lost += len(self._queue)
+            self._queue.clear()
+            self._size = 0
+            self._streaming = False
+
+    # -- messages
+
+    def _receive(self, frame: Frame) -> Failure | None:
+        head, payload, rest = frame
+        stats = self._stats
+        stats.payload_bytes_received += len(payload)
+        opcode = head & OPCODE
+        if opcode and head & FIN and not rest and not head & RSV1:
+            # The common case: a message in one frame, uncompressed, wholly here.
+            if opcode == TEXT:
+                try:
+                    self._put(str(payload, "utf-8"), len(payload))
+                except UnicodeDecodeError:
+                    self._lost += 1
+                    return _NOT_UTF8
+            else:
+                self._put(payload, len(payload))
+            return None
+        if rest:
+            stats.frames_received -= 1
+        if opcode:
+            self.begun += 1
+            self._opcode = opcode
+            self._compressed = bool(head & RSV1)
+            self._total = 0
+        failure = self._gather(payload)
+        if failure is None and head & FIN and not rest:
+            failure = self._complete()
+        return failure
+
+    def _gather(self, payload: bytes) -> Failure | None:
+        """Fold a piece of the arriving message into its buffer."""
+        data = self._data
+        before = len(data)
+        if self._compressed:
+            assert self._inflater is not None
+            room = self._config.max_message_size - self._total
+            try:
+                if not self._inflater.feed(payload, data, room):
+                    return self._too_big()
+            except CorruptData as error:
+                return Failure(Cause.INVALID_DATA, str(error))
+        else:
+            data += payload
+        self._total += len(data) - before
+        return self._check_text(final=False)
+
+    def _complete(self) -> Failure | None:
+        data = self._data
+        if self._compressed:
+            assert self._inflater is not None
+            try:
+                self._inflater.finish()
+            except CorruptData as error:
+                return Failure(Cause.INVALID_DATA, str(error))
+        if (failure := self._check_text(final=True)) is not None:
+            return failure
+        text = self._opcode == TEXT
+        dropping = self._dropping
+        message: Message = data.decode() if text else bytes(data)
+        size, total = len(data), self._total
+        self._forget_arriving()
+        if dropping:
+            self._dropping = self._streaming = False
+        else:
+            self._put(message, size, total)
+        return None
+
+    def _check_text(self, *, final: bool) -> Failure | None:
+        """UTF-8 is judged as it arrives, not when the message ends (section 8.1)."""
+        data = self._data
+        if self._opcode == TEXT:
+            try:
+                _, used = codecs.utf_8_decode(bytes(data[self._checked :]), "strict", final)
+            except UnicodeDecodeError:
+                return _NOT_UTF8
+            self._checked += used
+        if self._dropping:
+            del data[: self._takeable]
+            self._checked = 0
+        return None
+
+    def _too_big(self) -> Failure:
+        limit = self._config.max_message_size
+        return Failure(Cause.TOO_BIG, f"a message that inflates over the limit of {limit} bytes")
+
+    def _put(self, message: Message, size: int, total: int | None = None) -> None:
+        self._queue.append((message, size))
+        self._size += size
+        self._stats.messages_received += 1
+        self._stats.message_bytes_received += size if total is None else total
+
+    def _forget_arriving(self) -> None:
+        # A new buffer gives the memory of a large message back at once.
+        self._data = bytearray()
+        self._opcode = 0
+        self._checked = 0
+
+    def _note_fullness(self) -> None:
+        messages, size, stats = len(self._queue), self._size, self._stats
+        if messages > stats.queue_high_water:
+            stats.queue_high_water = messages
+        if size > stats.queue_bytes_high_water:
+            stats.queue_bytes_high_water = size
+        if not self.full and (messages >= self._high or size >= self._high_bytes):
+            self.full = True
+            stats.read_pauses += 1
+
+    # -- what is taken
+
+    def take(self) -> Message | None:
+        """The first message, or None."""
+        if not self._queue:
+            return None
+        message, size = self._queue.popleft()
+        self._size -= size
+        if self.full and len(self._queue) <= self._low and self._size <= self._low_bytes:
+            self.full = False
+        return message
+
+    def take_part(self) -> Part | None:
+        """What there is of the first message, or None."""
+        if self._queue:
+            message = self.take()
+            assert message is not None
+            self._streaming = False
+            return Part(message, final=True)
+        if not self.part_ready:
+            return None
+        data, size = self._data, self._takeable
+        part = bytes(data[:size])
+        del data[:size]
+        self._checked = 0
+        self._streaming = True
+        return Part(part.decode() if self._opcode == TEXT else part, final=False)
+
+    def discard_rest(self) -> None:
+        """The rest of the message that is being taken in parts is not wanted."""
+        if not self._streaming:
+            return
+        if self._queue:
+            self.take()
+            self._streaming = False
+        else:
+            self._dropping = True
+            self._check_text(final=False)
+
+    # -- outputs
+
+    @property
+    def ready(self) -> bool:
+        """Whether :meth:`take` has a message."""
+        return bool(self._queue)
+
+    @property
+    def part_ready(self) -> bool:
+        """Whether :meth:`take_part` has a part of the arriving message."""
+        return not self._dropping and self._takeable > 0
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the first message is being taken in parts, and more of it is wanted."""
+        return self._streaming and not self._dropping
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything stands before the end: messages in the queue or not yet begun."""
+        return bool(self._queue) or self.blocked
+
+    @property
+    def blocked(self) -> bool:
+        """Whether decoding rests until something is taken."""
+        return self._decoding and (self.full or self._paced)
+
+    @property
+    def _paced(self) -> bool:
+        """Whether who takes a message in parts, and so sets its pace, is behind."""
+        return self.streaming and self._takeable >= self._high_bytes
+
+    @property
+    def _takeable(self) -> int:
+        """Bytes of the arriving message that can be taken: of text, whole characters."""
+        return self._checked if self._opcode == TEXT else len(self._data)
+
+    @property
+    def in_message(self) -> bool:
+        """Whether the peer has a message to complete."""
+        return self._opcode != 0 and not self.blocked
+
+    @property
+    def close(self) -> CloseFrame | None:
+        """The Close frame that skimming found."""
+        return None if self._skimmer is None else self._skimmer.close
+
+    @property
+    def want_read(self) -> int:
+        """How many bytes the next read may bring, so that raw bytes never exceed one read."""
+        held = self._decoder.held
+        if self.blocked and held >= self._config.control_look_ahead:
+            return 0
+        return max(0, self._config.read_size - held)
+
+    @property
+    def lost(self) -> int:
+        """Messages that were begun and that nobody will get."""
+        if self._skimmer is None:
+            return self._lost
+        incomplete = self._opcode != 0 and not self.blocked and not self._dropping
+        return self._lost + self._skimmer.begun + incomplete
+
+
+_NOT_UTF8 = Failure(Cause.INVALID_DATA, "a text message that is not UTF-8")

@@ -1,0 +1,584 @@
+"""The only place for what waits to be written: its order, its marks, and what happens over them.
+
+Control frames overtake data between frames. What was shown to the transport is frozen: it leaves
+as it is, in order, or the connection ends; so there is never half a frame. Data is compressed and
+masked only when it is shown, so what is dropped or replaced before never touches the compression
+context.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Sequence
+from typing import Final
+
+from ._config import Config, Deflate, Overflow
+from ._deflate import Deflater
+from ._errors import SendBufferFull
+from ._frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    encode,
+    header,
+    mask,
+)
+from ._pings import MAX_PAYLOAD, Ping
+from ._stats import Stats
+
+__all__ = ["Prepared"]
+
+CHUNK = 64 * 1024
+"""Bytes shown to the transport at a time: what it holds can be overtaken by nothing, and its
+progress is only seen in whole chunks (the default high mark of asyncio's transports)."""
+
+_MAX_CONTROL = 2 + 4 + MAX_PAYLOAD
+"""Bytes of the longest control frame; kept free in a chunk, that one always fits."""
+
+_MIN_HEADER = 2
+"""Bytes that a waiting message or part counts for at least: empty ones take memory too."""
+
+CLOSE_LEFT: Final = "close"
+"""The mark behind our Close frame."""
+
+
+class Prepared:
+    """A message that is encoded once, for many connections (RFC 6455 does not mask a server's).
+
+    Pass it to ``send`` of any number of connections, from any thread. A client has to mask its
+    own copy. With ``compression`` it is also deflated once, without context, and goes out that
+    way wherever the peer's window is large enough; that connection's compressor then starts its
+    next message afresh.
+
+    :param message: str for text, bytes-like for binary.
+    :param compression: None, or the :class:`~wscore.Deflate` to compress with: its level,
+        memory level and ``server_max_window_bits``.
+    :raises TypeError: the message is neither.
+    """
+
+    __slots__ = ("_compressed", "_frames", "compression", "opcode", "payload")
+
+    def __init__(
+        self, message: str | bytes | bytearray | memoryview, *, compression: Deflate | None = None
+    ) -> None:
+        self.opcode, self.payload = to_payload(message)
+        self.compression = compression
+        self._compressed: bytes | None = None
+        self._frames: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self.payload)
+
+    def compressed(self) -> bytes:
+        """The payload deflated without context."""
+        if self._compressed is None:
+            assert self.compression is not None
+            bits = self.compression.server_max_window_bits
+            self._compressed = Deflater(bits, True, self.compression).compress(self.payload)
+        return self._compressed
+
+    def frame(self, head: int, payload: bytes) -> bytes:
+        """The unmasked frame with this header."""
+        frame = self._frames.get(head)
+        if frame is None:
+            frame = self._frames[head] = encode(head, payload, None)
+        return frame
+
+
+class _Whole:
+    """A message that waits whole; ``after`` is the one in parts that it has to wait for."""
+
+    __slots__ = ("after", "compress", "key", "opcode", "payload", "prepared")
+
+    def __init__(
+        self,
+        opcode: int,
+        payload: bytes,
+        compress: bool | None,
+        key: Hashable | None,
+        prepared: Prepared | None,
+        after: _InParts | None,
+    ) -> None:
+        self.after = after
+        self.opcode = opcode
+        self.payload = payload
+        self.compress = compress
+        self.key = key
+        self.prepared = prepared
+
+
+class _InParts:
+    """A message that is sent as its parts come."""
+
+    __slots__ = ("began", "compressed", "final", "opcode", "parts")
+
+    def __init__(self, opcode: int, *, compressed: bool) -> None:
+        self.opcode = opcode
+        self.compressed = compressed
+        self.parts: deque[bytes] = deque()
+        self.began = False
+        self.final = False
+
+
+class Outbox:
+    """What waits to be written on one connection.
+
+    :ivar can_send: False from the high mark down to the low one.
+    """
+
+    __slots__ = (
+        *("_config", "_stats", "_masked", "_entropy", "_deflater", "_threshold", "_peer_bits"),
+        *(
+            "_high",
+            "_low",
+            "can_send",
+            "_urgent",
+            "_urgent_size",
+            "_pongs",
+            "_pong_size",
+            "_lane",
+            "_lane_size",
+        ),
+        *("_keyed", "_open", "_behind", "_frame", "_frame_at", "_key", "_frame_ends"),
+        *("_shown", "_shown_size", "_sent", "_marks", "_close", "_lost"),
+    )
+
+    def __init__(self, config: Config, stats: Stats, *, masked: bool) -> None:
+        self._config = config
+        self._stats = stats
+        self._masked = masked
+        self._entropy = config.entropy
+        self._deflater: Deflater | None = None
+        self._threshold = 0
+        self._peer_bits = 0
+        self._high, self._low = config.send_marks
+        self.can_send = True
+        # Encoded and ready: the handshake and pings; pongs.
+        self._urgent: deque[tuple[bytes, Ping | None]] = deque()
+        self._urgent_size = 0
+        self._pongs: deque[bytes] = deque()
+        self._pong_size = 0
+        # Messages not yet begun, except that one in parts stays until its last frame.
+        self._lane: deque[_Whole | _InParts] = deque()
+        self._lane_size = 0
+        self._keyed: dict[Hashable, _Whole] = {}
+        self._open: _InParts | None = None
+        # Bytes of the messages behind the one that is open.
+        self._behind = 0
+        # The frame of which a part was shown: payload, how far, its mask, whether it ends its
+        # message.
+        self._frame: memoryview | None = None
+        self._frame_at = 0
+        self._key: bytes | None = None
+        self._frame_ends = False
+        # What is shown and has not left, and what happens when it has.
+        self._shown: tuple[bytes | memoryview, ...] = ()
+        self._shown_size = 0
+        self._sent = 0
+        self._marks: deque[tuple[int, Ping | str | None]] = deque()
+        self._close: bytes | None = None
+        self._lost = 0
+
+    def use_deflate(self, deflater: Deflater, bits: int, threshold: int) -> None:
+        """Compression was negotiated: ``bits`` is the window that the peer has for us."""
+        self._deflater = deflater
+        self._threshold = threshold
+        self._peer_bits = bits
+
+    # -- what is to be written
+
+    def put_raw(self, data: bytes) -> None:
+        """Bytes of the opening handshake."""
+        self._put_urgent(data, None)
+
+    def put_ping(self, ping: Ping) -> None:
+        """A ping; the time that it left will be asked for."""
+        self._put_urgent(encode(FIN | PING, ping.payload, self._new_key()), ping)
+        self._stats.pings_sent += 1
+
+    def put_pong(self, payload: bytes) -> None:
+        """A pong; above the limit the newest replaces the last (RFC 6455 section 5.5.3)."""
+        frame = encode(FIN | PONG, payload, self._new_key())
+        if self._pongs and self._pong_size + len(frame) > self._config.max_pong_buffer:
+            self._pong_size -= len(self._pongs.pop())
+            self._stats.pongs_coalesced += 1
+        self._pongs.append(frame)
+        self._pong_size += len(frame)
+        self._note_level()
+
+    def put(
+        self,
+        message: str | bytes | bytearray | memoryview | Prepared,
+        compress: bool | None,
+        key: Hashable | None,
+    ) -> bool:
+        """A whole message. False if it was dropped; SendBufferFull as ``overflow`` says."""
+        prepared: Prepared | None = None
+        if isinstance(message, Prepared):
+            prepared, opcode, payload = message, message.opcode, message.payload
+        else:
+            opcode, payload = to_payload(message)
+        if key is not None and self._replace(key, opcode, payload, compress, prepared):
+            return True
+        if not self._make_room(_weight(payload), keyed=key is not None):
+            return False
+        whole = _Whole(opcode, payload, compress, key, prepared, self._open)
+        self._lane.append(whole)
+        if key is not None:
+            self._keyed[key] = whole
+        self._resize(whole, _weight(payload))
+        self._note_level()
+        return True
+
+    def put_part(self, data: str | bytes | bytearray | memoryview, *, final: bool) -> None:
+        """A part of a message; the first says its type, the last is ``final``."""
+        opcode, payload = to_payload(data)
+        entry = self._open
+        if entry is None:
+            entry = _InParts(opcode, compressed=self._deflater is not None)
+            self._lane.append(entry)
+            self._open = entry
+            self._behind = 0
+        elif entry.opcode != opcode:
+            kinds = {TEXT: "text", BINARY: "binary"}
+            raise TypeError(
+                f"a part of type {type(data).__name__} in a {kinds[entry.opcode]} message: all "
+                "parts of a message are str, or all are bytes-like"
+            )
+        entry.parts.append(payload)
+        self._lane_size += _weight(payload)
+        if final:
+            entry.final = True
+            self._open = None
+            self._behind = 0
+        self._note_level()
+
+    def finish(self, close: bytes) -> None:
+        """Our Close frame goes behind everything accepted; nothing follows it."""
+        self._close = close
+
+    def fail(self, close: bytes) -> None:
+        """Drop what is not begun; our Close frame goes behind the frame that is."""
+        self._drop_lane()
+        self._close = close
+
+    def drop(self) -> None:
+        """The transport is lost: so is everything here. What was lost is still counted."""
+        self._lost = self.unsent
+        self._lane.clear()
+        self._urgent.clear()
+        self._pongs.clear()
+        self._marks.clear()
+        self._shown, self._shown_size = (), 0
+        self._lane_size = self._urgent_size = self._pong_size = 0
+        self._frame = self._close = self._open = None
+        self._keyed.clear()
+
+    def _put_urgent(self, data: bytes, ping: Ping | None) -> None:
+        self._urgent.append((data, ping))
+        self._urgent_size += len(data)
+        self._note_level()
+
+    # -- overflow
+
+    def _replace(
+        self,
+        key: Hashable,
+        opcode: int,
+        payload: bytes,
+        compress: bool | None,
+        prepared: Prepared | None,
+    ) -> bool:
+        if self._config.overflow is not Overflow.REPLACE:
+            raise ValueError('a key is for connections with overflow="replace"')
+        queued = self._keyed.get(key)
+        if queued is None:
+            return False
+        self._resize(queued, len(payload) - len(queued.payload))
+        queued.opcode, queued.payload = opcode, payload
+        queued.compress, queued.prepared = compress, prepared
+        self._stats.messages_replaced += 1
+        self._note_level()
+        return True
+
+    def _make_room(self, size: int, *, keyed: bool) -> bool:
+        """Apply ``overflow``: whether the new message may go in."""
+        overflow = self._config.overflow
+        if overflow is Overflow.WAIT or keyed:
+            return True
+        if overflow is Overflow.DROP_OLDEST:
+            while self.buffered + size > self._high and self._drop_oldest():
+                pass
+            return True
+        if self.buffered < self._high and self.can_send:
+            return True
+        if overflow is Overflow.DROP_NEWEST:
+            self._stats.messages_dropped += 1
+            return False
+        raise SendBufferFull(self.buffered, self._high)
+
+    def _drop_oldest(self) -> bool:
+        for i, entry in enumerate(self._lane):
+            if isinstance(entry, _Whole):
+                del self._lane[i]
+                self._resize(entry, -_weight(entry.payload))
+                self._stats.messages_dropped += 1
+                self._lost += 1
+                return True
+        return False
+
+    def _drop_lane(self) -> None:
+        self._lost += len(self._lane)
+        self._lane.clear()
+        self._keyed.clear()
+        self._lane_size = 0
+        self._open = None
+
+    def _resize(self, entry: _Whole, size: int) -> None:
+        self._lane_size += size
+        if self._open is not None and entry.after is self._open:
+            self._behind += size
+
+    # -- levels
+
+    @property
+    def buffered(self) -> int:
+        """Bytes accepted that have not left."""
+        frame = 0 if self._frame is None else len(self._frame) - self._frame_at
+        return self._lane_size + self._urgent_size + self._pong_size + frame + self._shown_size
+
+    @property
+    def unsent(self) -> int:
+        """Messages accepted that did not leave whole."""
+        marks = sum(mark is None for _, mark in self._marks)
+        begun = self._frame is not None and self._frame_ends
+        return self._lost + len(self._lane) + marks + begun
+
+    @property
+    def want_write(self) -> bool:
+        """Whether :meth:`show` has bytes."""
+        if self._shown or self._frame is not None or self._urgent or self._pongs:
+            return True
+        if self._lane:
+            front = self._lane[0]
+            if isinstance(front, _Whole) or front.parts:
+                return True
+        return self._close is not None
+
+    def _note_level(self) -> None:
+        buffered = self.buffered
+        if buffered > self._stats.send_buffer_high_water:
+            self._stats.send_buffer_high_water = buffered
+        if self._open is not None:
+            # The part that comes next goes in front of these: they must not hold it up.
+            buffered -= self._behind
+        if buffered >= self._high:
+            if self.can_send:
+                self.can_send = False
+                self._stats.send_pauses += 1
+        elif buffered <= self._low:
+            self.can_send = True
+
+    @property
+    def lost(self) -> int:
+        """Messages accepted and dropped since."""
+        return self._lost
+
+    # -- what is written
+
+    def show(self) -> Sequence[bytes | memoryview]:
+        """The next bytes, the same until :meth:`left` takes them off the front."""
+        if not self._shown:
+            self._fill()
+        return self._shown
+
+    def left(self, size: int) -> list[Ping | str]:
+        """The first ``size`` of the shown bytes have left; returns whose last byte was there."""
+        if not 0 <= size <= self._shown_size:
+            raise ValueError(
+                f"{size} bytes cannot have been sent: data_to_send() showed {self._shown_size}"
+            )
+        self._stats.bytes_sent += size
+        self._shown_size -= size
+        self._sent += size
+        self._shown = (memoryview(self._shown[0])[size:],) if self._shown_size else ()
+        gone: list[Ping | str] = []
+        marks = self._marks
+        while marks and marks[0][0] <= self._sent:
+            mark = marks.popleft()[1]
+            if mark is not None:
+                gone.append(mark)
+        self._note_level()
+        return gone
+
+    def _fill(self) -> None:
+        """Encode until a chunk is full or nothing is left."""
+        pieces: list[bytes | memoryview] = []
+        end = self._sent
+        limit = end + CHUNK - _MAX_CONTROL
+        # Less than four bytes of room would bring the mask out of step.
+        while (room := limit - end) >= 4:
+            if self._frame is not None:
+                pieces.append(piece := self._next_piece(room))
+                end += len(piece)
+                if self._frame is None and self._frame_ends:
+                    self._marks.append((end, None))
+            elif self._urgent:
+                data, ping = self._urgent.popleft()
+                self._urgent_size -= len(data)
+                if ping is None:
+                    # Of the handshake, which may be of any length.
+                    self._begin_raw(data)
+                    continue
+                pieces.append(data)
+                end += len(data)
+                self._marks.append((end, ping))
+                self._stats.frames_sent += 1
+            elif self._pongs:
+                data = self._pongs.popleft()
+                self._pong_size -= len(data)
+                pieces.append(data)
+                end += len(data)
+                self._stats.frames_sent += 1
+            elif self._lane:
+                begun = self._begin(self._lane[0], room)
+                if begun is None:
+                    if self._lane:
+                        break
+                    continue
+                pieces.append(begun)
+                end += len(begun)
+                if self._frame is None and self._frame_ends:
+                    self._marks.append((end, None))
+            elif self._close is not None:
+                data = encode(FIN | CLOSE, self._close, self._new_key())
+                self._close = None
+                pieces.append(data)
+                end += len(data)
+                self._marks.append((end, CLOSE_LEFT))
+                self._stats.frames_sent += 1
+            else:
+                break
+        self._shown = (b"".join(pieces),) if len(pieces) > 1 else tuple(pieces)
+        self._shown_size = end - self._sent
+
+    def _begin(self, entry: _Whole | _InParts, room: int) -> bytes | None:
+        """The first bytes of the next data frame; None if its message has no part ready."""
+        if isinstance(entry, _InParts):
+            return self._begin_part(entry, room)
+        del self._lane[0]
+        stats = self._stats
+        stats.messages_sent += 1
+        payload = entry.payload
+        self._lane_size -= _weight(payload)
+        stats.message_bytes_sent += len(payload)
+        if entry.key is not None:
+            del self._keyed[entry.key]
+        self._frame_ends = True
+        head = FIN | entry.opcode
+        prepared = entry.prepared
+        if self._deflater is not None:
+            if prepared is not None:
+                deflate = prepared.compression
+                if (
+                    deflate is not None
+                    and deflate.server_max_window_bits <= self._peer_bits
+                    and self._wants(entry.compress, len(payload), deflate.threshold)
+                ):
+                    head |= RSV1
+                    payload = prepared.compressed()
+                    self._deflater.reset()
+            elif self._wants(entry.compress, len(payload), self._threshold):
+                head |= RSV1
+                payload = self._deflater.compress(payload)
+        if prepared is not None and not self._masked and len(payload) <= room:
+            stats.payload_bytes_sent += len(payload)
+            stats.frames_sent += 1
+            return prepared.frame(head, payload)
+        return self._begin_frame(head, payload, room)
+
+    @staticmethod
+    def _wants(compress: bool | None, size: int, threshold: int) -> bool:
+        return size >= threshold if compress is None else compress
+
+    def _begin_part(self, entry: _InParts, room: int) -> bytes | None:
+        if not entry.parts:
+            if self._close is not None:
+                # It will never end: the Close frame goes between its fragments.
+                self._drop_lane()
+            return None
+        payload = entry.parts.popleft()
+        self._lane_size -= _weight(payload)
+        stats = self._stats
+        stats.message_bytes_sent += len(payload)
+        last = entry.final and not entry.parts
+        head = CONTINUATION if entry.began else entry.opcode
+        if entry.compressed:
+            assert self._deflater is not None
+            head |= 0 if entry.began else RSV1
+            payload = self._deflater.compress_part(payload, final=last)
+        entry.began = True
+        if last:
+            head |= FIN
+            stats.messages_sent += 1
+            del self._lane[0]
+        self._frame_ends = last
+        return self._begin_frame(head, payload, room)
+
+    def _begin_frame(self, head: int, payload: bytes, room: int) -> bytes:
+        """The frame, or its header and so much of the payload as there is room for."""
+        self._stats.payload_bytes_sent += len(payload)
+        self._stats.frames_sent += 1
+        key = self._new_key()
+        if len(payload) <= room:
+            return encode(head, payload, key)
+        self._frame = memoryview(payload)
+        # A multiple of four keeps the mask in step.
+        self._frame_at = first = room & ~3
+        self._key = key
+        start = header(head, len(payload), masked=self._masked)
+        if key is None:
+            return start + self._frame[:first]
+        return b"%b%b%b" % (start, key, mask(self._frame[:first], key))
+
+    def _begin_raw(self, data: bytes) -> None:
+        """Bytes that are no frame go out in pieces like one."""
+        self._frame, self._frame_at = memoryview(data), 0
+        self._key, self._frame_ends = None, False
+
+    def _next_piece(self, room: int) -> bytes | memoryview:
+        frame, at = self._frame, self._frame_at
+        assert frame is not None
+        if len(frame) - at <= room:
+            piece = frame[at:]
+            self._frame = None
+        else:
+            self._frame_at = at + (room & ~3)
+            piece = frame[at : self._frame_at]
+        return piece if self._key is None else mask(piece, self._key)
+
+    def _new_key(self) -> bytes | None:
+        return self._entropy(4) if self._masked else None
+
+
+def to_payload(message: str | bytes | bytearray | memoryview) -> tuple[int, bytes]:
+    """Opcode and payload of a message; what can be changed is copied."""
+    if isinstance(message, bytes):
+        return BINARY, message
+    if isinstance(message, str):
+        return TEXT, message.encode()
+    if isinstance(message, (bytearray, memoryview)):
+        return BINARY, bytes(message)
+    raise TypeError(
+        f"a message is str, or bytes, bytearray or memoryview, not {type(message).__name__}"
+    )
+
+
+def _weight(payload: bytes) -> int:
+    """Bytes that a message or part counts for while it waits."""
+    return len(payload) + _MIN_HEADER

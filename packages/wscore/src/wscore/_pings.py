@@ -1,0 +1,100 @@
+"""The only place for pings in flight: matched with their pongs, timed (RFC 6455 section 5.5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+__all__ = ["Latency", "Ping"]
+
+MAX_PAYLOAD = 125
+"""Bytes that a control frame can carry (RFC 6455 section 5.5)."""
+
+
+class Latency(NamedTuple):
+    """Round-trip times in seconds.
+
+    :ivar last: of the latest ping that was answered.
+    :ivar smoothed: an eighth of each new sample, seven eighths of what came before (RFC 6298
+        section 2).
+    """
+
+    last: float
+    smoothed: float
+
+
+class Ping:
+    """A ping in flight, as ``Connection.ping`` returns it.
+
+    :ivar payload: what the pong has to carry.
+    :ivar started: when the ping was asked for.
+    :ivar left: when its last byte left for the transport, or None.
+    :ivar round_trip: seconds until it was answered, or None.
+    """
+
+    __slots__ = ("keepalive", "left", "payload", "round_trip", "started")
+
+    def __init__(self, payload: bytes, now: float, *, keepalive: bool) -> None:
+        self.payload = payload
+        self.started = now
+        self.left: float | None = None
+        self.round_trip: float | None = None
+        self.keepalive = keepalive
+
+    def __repr__(self) -> str:
+        state = "in flight" if self.round_trip is None else f"{self.round_trip * 1000:.3f} ms"
+        return f"<Ping {self.payload.hex()} {state}>"
+
+
+class Pings:
+    """The pings of one connection that wait for their pongs, oldest first."""
+
+    __slots__ = ("_entropy", "_in_flight", "latency")
+
+    def __init__(self, entropy: Callable[[int], bytes]) -> None:
+        self._entropy = entropy
+        self._in_flight: dict[bytes, Ping] = {}
+        self.latency: Latency | None = None
+
+    def __len__(self) -> int:
+        return len(self._in_flight)
+
+    def add(self, payload: bytes | None, now: float, *, keepalive: bool = False) -> Ping:
+        """A new ping; its payload is fresh unless given, and unlike those in flight."""
+        if payload is None:
+            payload = self._entropy(4)
+            # Counting on, not drawing again: fixed entropy would draw the same for ever.
+            while payload in self._in_flight:
+                payload = ((int.from_bytes(payload, "big") + 1) % 2**32).to_bytes(4, "big")
+        elif len(payload) > MAX_PAYLOAD:
+            raise ValueError(
+                f"a ping carries at most {MAX_PAYLOAD} bytes, not {len(payload)} "
+                "(RFC 6455 section 5.5)"
+            )
+        elif payload in self._in_flight:
+            raise ValueError(f"a ping with the payload {payload!r} is in flight already")
+        ping = self._in_flight[payload] = Ping(payload, now, keepalive=keepalive)
+        return ping
+
+    def forget(self, ping: Ping) -> None:
+        """Stop waiting for this ping's pong; harmless if none is awaited."""
+        if self._in_flight.get(ping.payload) is ping:
+            del self._in_flight[ping.payload]
+
+    def answer(self, payload: bytes, now: float) -> None:
+        """Match a pong: it answers its ping and all pings before that (section 5.5.3).
+
+        A pong that no ping asked for is legal, a one-way heartbeat, and ignored.
+        """
+        answered = self._in_flight.get(payload)
+        if answered is None:
+            return
+        for earlier in list(self._in_flight.values()):
+            del self._in_flight[earlier.payload]
+            # A pong may be read before the transport says that the ping has left.
+            earlier.round_trip = now - (earlier.started if earlier.left is None else earlier.left)
+            if earlier is answered:
+                break
+        last = answered.round_trip or 0.0
+        before = last if self.latency is None else self.latency.smoothed
+        self.latency = Latency(last, before + (last - before) / 8)

@@ -1,0 +1,77 @@
+"""The only place for the timers of a connection and for which of them comes first.
+
+What each timer's passing means stands in ``Connection.handle_timeout``.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+INF = math.inf
+
+
+class Timer(enum.IntEnum):
+    """In order of precedence, for those that are due at the same instant."""
+
+    OPEN = enum.auto()
+    """The connection must be open."""
+    CLOSE = enum.auto()
+    """The transport must be gone."""
+    SEND = enum.auto()
+    """The transport must have taken some of the waiting bytes."""
+    FAIL = enum.auto()
+    """A violation or end of stream takes effect though messages ahead of it are not taken."""
+    PONG = enum.auto()
+    """The peer must have shown a sign of life."""
+    MESSAGE = enum.auto()
+    """The message being received must be complete."""
+    IDLE = enum.auto()
+    """An application message must have passed."""
+    PING = enum.auto()
+    """The next keepalive ping is due."""
+
+
+class Timers:
+    """The running timers of one connection."""
+
+    __slots__ = ("_running", "earliest")
+
+    def __init__(self) -> None:
+        self._running: dict[Timer, float] = {}
+        self.earliest = INF
+
+    def start(self, timer: Timer, when: float) -> None:
+        """Start a timer, or start it anew; ``inf`` stops it."""
+        if when == INF:
+            self.stop(timer)
+            return
+        running = self._running
+        before = running.get(timer, INF)
+        running[timer] = when
+        if when <= self.earliest:
+            self.earliest = when
+        elif before == self.earliest:
+            self.earliest = min(running.values())
+
+    def stop(self, timer: Timer) -> None:
+        """Stop a timer; harmless if it does not run."""
+        if self._running.pop(timer, INF) == self.earliest:
+            self.earliest = min(self._running.values(), default=INF)
+
+    def stop_all(self) -> None:
+        """Stop every timer."""
+        self._running.clear()
+        self.earliest = INF
+
+    def when(self, timer: Timer) -> float:
+        """When a timer is due; ``inf`` if it does not run."""
+        return self._running.get(timer, INF)
+
+    def take_due(self, now: float) -> tuple[Timer, float] | None:
+        """Stop the earliest timer that is due and return it with the time it was set to."""
+        if now < self.earliest or not self._running:
+            return None
+        when, timer = min((when, timer) for timer, when in self._running.items())
+        self.stop(timer)
+        return timer, when
