@@ -29,6 +29,7 @@ from wscore._deflate import (
     Negotiated,
     accept,
     confirm,
+    confirm_own,
     offer,
 )
 
@@ -340,6 +341,34 @@ def test_an_error_shows_no_more_than_a_line_of_what_the_server_wrote() -> None:
         with pytest.raises(ValueError, match=r"x{50}") as caught:
             confirm(answer, PLAIN)
         assert len(str(caught.value)) < 250
+
+
+# A server whose response somebody else sent
+
+
+@pytest.mark.parametrize(
+    ("parameters", "agreed"),
+    [
+        ("", (12, 15, False, False)),
+        ("; server_max_window_bits=10", (10, 15, False, False)),
+        ("; server_max_window_bits=15; client_max_window_bits=9", (12, 9, False, False)),
+        ("; server_no_context_takeover; client_no_context_takeover", (12, 15, True, True)),
+    ],
+)
+def test_a_server_may_do_less_than_a_response_in_its_name_allows_and_must_take_what_it_does(
+    parameters: str, agreed: tuple[int, int, bool, bool]
+) -> None:
+    assert confirm_own("permessage-deflate" + parameters, Deflate()) == Negotiated(*agreed)
+
+
+def test_a_response_in_a_servers_name_is_read_strictly() -> None:
+    assert confirm_own("", None) is None
+    assert confirm_own("", PLAIN) is None
+    for answer in ("permessage-deflate; x", "permessage-deflate, permessage-deflate", "foo"):
+        with pytest.raises(ValueError, match=r"unknown|2 times|not offered"):
+            confirm_own(answer, PLAIN)
+    with pytest.raises(ValueError, match="not offered"):
+        confirm_own("permessage-deflate", None)
 
 
 deflates = st.builds(

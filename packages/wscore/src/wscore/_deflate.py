@@ -109,6 +109,32 @@ def confirm(answer: str, deflate: Deflate | None) -> Negotiated | None:
     :raises ValueError: the answer is none that our offer allows; the client fails the connection
         (RFC 6455 section 4.1, RFC 7692 section 7.1).
     """
+    values = _read_answer(answer, deflate)
+    return None if values is None or deflate is None else _agreement(values, deflate)
+
+
+def confirm_own(answer: str, deflate: Deflate | None) -> Negotiated | None:
+    """What a response means for the server in whose name somebody else sent it, read strictly.
+
+    Our own window may always be smaller than the response allows; the client's is what it says.
+
+    :raises ValueError: the response is malformed, or names what we cannot do.
+    """
+    values = _read_answer(answer, deflate)
+    if values is None or deflate is None:
+        return None
+    server_bits = values.get("server_max_window_bits", _DEFAULT_BITS)
+    server_forgets = "server_no_context_takeover" in values
+    return Negotiated(
+        server_max_window_bits=min(server_bits, deflate.server_max_window_bits),
+        client_max_window_bits=values.get("client_max_window_bits", _DEFAULT_BITS),
+        server_no_context_takeover=server_forgets or deflate.server_no_context_takeover,
+        client_no_context_takeover="client_no_context_takeover" in values,
+    )
+
+
+def _read_answer(answer: str, deflate: Deflate | None) -> dict[str, int] | None:
+    """The parameters in a response; None if it has no extension."""
     extensions = [_parse(element) for element in _elements(answer)]
     if not extensions:
         return None
@@ -118,7 +144,7 @@ def confirm(answer: str, deflate: Deflate | None) -> Negotiated | None:
     if len(extensions) > 1:
         raise ValueError(f"the server answers {_NAME} {len(extensions)} times")
     _, parameters = extensions[0]
-    return _agreement(_values(parameters, in_offer=False), deflate)
+    return _values(parameters, in_offer=False)
 
 
 def _answer(asked: dict[str, int], deflate: Deflate) -> tuple[str, Negotiated]:

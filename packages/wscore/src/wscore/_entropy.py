@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import suppress
 
 _POOL = 4096
 """Bytes drawn from the system at a time (arbitrary: a system call per thousand frames)."""
 
 _keys: deque[bytes] = deque()
-# A child that inherited the pool would mask with its parent's keys.
-os.register_at_fork(after_in_child=_keys.clear)
+# A child that inherited the pool would mask with its parent's keys. Windows has no fork.
+with suppress(AttributeError):
+    os.register_at_fork(after_in_child=_keys.clear)
 
 
 def entropy(size: int) -> bytes:
