@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self, TypeAlias
 
-from wscore import Config, Connection, Role, State
+from wscore import CloseReason, Config, Connection, ConnectionClosed, Message, Role, State
 
 # The first byte of a frame's header (RFC 6455 section 5.2).
 FIN = 0x80
@@ -57,6 +58,13 @@ def xor(payload: bytes, key: bytes) -> bytes:
 def close_payload(code: int, reason: str = "") -> bytes:
     """The payload of a Close frame (section 5.5.1)."""
     return code.to_bytes(2, "big") + reason.encode()
+
+
+def reason_of(connection: Connection) -> CloseReason:
+    """Why it is ending or ended, which it must be."""
+    reason = connection.close_reason
+    assert reason is not None
+    return reason
 
 
 class RawPeer:
@@ -159,6 +167,14 @@ class RawPeer:
         self.connection.handle_timeout(now=self.now)
 
     # -- what tests ask for most
+
+    def take_all(self) -> list[Message]:
+        """Every message that the connection gives now, and nothing about how it goes on."""
+        messages: list[Message] = []
+        with suppress(ConnectionClosed):
+            while (message := self.connection.take_message(now=self.now)) is not None:
+                messages.append(message)
+        return messages
 
     def is_open(self) -> bool:
         return self.connection.state is State.OPEN

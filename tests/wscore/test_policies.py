@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
-
 from tests.wscore.rawpeer import (
     BINARY,
     CLOSE,
@@ -31,17 +31,18 @@ from tests.wscore.rawpeer import (
     TEXT,
     RawPeer,
     close_payload,
+    frame,
+    reason_of,
 )
+
 from wscore import (
     Cause,
     CloseCode,
-    CloseReason,
     Config,
     Connection,
     ConnectionClosed,
     Deflate,
     HandshakeRejected,
-    Message,
     OpenTimeout,
     Overflow,
     Prepared,
@@ -62,23 +63,6 @@ HEADER = 10
 """Bytes of the header of a server's frame whose length takes eight bytes (section 5.2)."""
 
 BOTH_ROLES = pytest.mark.parametrize("role", Role, ids=lambda role: role.value)
-
-
-def reason_of(connection: Connection) -> CloseReason:
-    reason = connection.close_reason
-    assert reason is not None
-    return reason
-
-
-def take_all(peer: RawPeer) -> list[Message]:
-    """Every message that can be taken, and nothing about how it goes on."""
-    messages: list[Message] = []
-    try:
-        while (message := peer.connection.take_message(now=peer.now)) is not None:
-            messages.append(message)
-    except ConnectionClosed:
-        pass
-    return messages
 
 
 # ---------------------------------------------------------------------------- the numbers
@@ -216,7 +200,7 @@ def is_kept(config: Config) -> bool:
     peer = RawPeer.opened(config)
     peer.send(FIN | TEXT, b"unread")
     peer.connection.close(now=0.0)
-    return take_all(peer) == ["unread"]
+    return peer.take_all() == ["unread"]
 
 
 def send_marks(config: Config) -> tuple[float, float]:
@@ -228,29 +212,32 @@ def send_marks(config: Config) -> tuple[float, float]:
         peer.read_raw(100_000 + HEADER - rest)
         return peer.connection.can_send
 
-    connection = RawPeer.opened(config).connection
-    high = 0
-    while connection.can_send:
-        connection.send(bytes(64), now=0.0)
-        high += 64
-    return high, largest(may_go_on, 100_000)
+    def may_send(size: int) -> bool:
+        connection = RawPeer.opened(config).connection
+        connection.send(bytes(size), now=0.0)
+        # What is shown counts with its header.
+        connection.data_to_send()
+        connection.data_sent(0, now=0.0)
+        return connection.can_send
+
+    full = bytes(int(largest(may_send, 100_000)) + 1)
+    return len(frame(FIN | BINARY, full, masked=False)), largest(may_go_on, 100_000)
 
 
 def overflow(config: Config) -> str:
-    """The name of what happens to a message that comes at the high mark."""
-    peer = RawPeer.opened(config)
-    connection = peer.connection
-    while connection.can_send:
-        connection.send(bytes(64), now=0.0)
+    """The name of what happens to a message that comes above the high mark."""
+    connection = RawPeer.opened(config).connection
+    connection.send(bytes(100_000), now=0.0)
     try:
-        accepted = connection.send(bytes(64), now=0.0)
+        accepted = connection.send(b"x", now=0.0)
     except ConnectionClosed:
         return "close"
     except SendBufferFull:
         try:
-            return "replace" if connection.send(b"", key="latest", now=0.0) else "drop_newest"
+            connection.send(b"x", key="latest", now=0.0)
         except ValueError:
             return "raise"
+        return "replace"
     if not accepted:
         return "drop_newest"
     return "drop_oldest" if connection.stats.messages_dropped else "wait"
@@ -319,7 +306,7 @@ class Number(NamedTuple):
     """How a field of Config is measured, and what comes out.
 
     :ivar measure: what is observed with a config.
-    :ivar default: what is observed by default; a ``...`` if any is right.
+    :ivar default: what is observed by default; ``...`` where that is random.
     :ivar others: what is observed with other values of the field.
     :ivar beside: what else has to be set to see it.
     """
@@ -327,12 +314,11 @@ class Number(NamedTuple):
     measure: Callable[[Config], object]
     default: object
     others: dict[Any, object]
-    beside: dict[str, Any] = {}
+    beside: Mapping[str, Any] = MappingProxyType({})
 
 
 QUIET = {"ping_interval": NEVER}
 MANY = {"max_queue": NEVER}
-LONG = {"max_head_size": NEVER, "max_header_line": NEVER, "max_headers": NEVER}
 
 
 def same(*values: object) -> dict[Any, object]:
@@ -409,3 +395,838 @@ def test_a_default_is_honoured(field: str) -> None:
 def test_another_value_is_honoured(field: str, value: Any) -> None:
     number = NUMBERS[field]
     assert number.measure(Config(**{field: value}, **number.beside)) == number.others[value]
+
+
+# -------------------------------------------------------------------------------- opening
+
+
+def test_opening_has_one_deadline_that_trickled_bytes_do_not_move() -> None:
+    """A head byte by byte is served until then (SECURITY 1 and 4)."""
+    peer = RawPeer(Connection.server(now=0.0))
+    for second in range(9):
+        peer.wait(1.0)
+        peer.send_raw(REQUEST[second : second + 1])
+        assert peer.connection.deadline == 10.0
+    peer.wait(1.0)
+    assert peer.connection.transport is Transport.ABORT
+    with pytest.raises(OpenTimeout, match="10 s"):
+        peer.connection.poll_request()
+    assert reason_of(peer.connection).cause is Cause.OPEN_TIMEOUT
+
+
+def test_opening_counts_from_before_the_name_is_looked_up() -> None:
+    connection = Connection.client(Request("/", "example.com"), now=5.0)
+    assert connection.deadline == 15.0
+
+
+def test_opening_goes_on_counting_while_the_request_is_being_answered() -> None:
+    peer = RawPeer(Connection.server(now=0.0))
+    peer.send_raw(REQUEST)
+    peer.wait(10.0)
+    assert peer.is_closed()
+    with pytest.raises(OpenTimeout):
+        peer.connection.poll_request()
+
+
+def test_opening_goes_on_counting_while_a_rejection_trickles_in() -> None:
+    peer = RawPeer(Connection.client(Request("/", "example.com"), now=0.0))
+    peer.send_raw(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nhalf of")
+    peer.wait(10.0)
+    with pytest.raises(OpenTimeout):
+        peer.connection.poll_open()
+
+
+@pytest.mark.parametrize(("answered_at", "gone_at"), [(0.0, 2.0), (9.0, 10.0)])
+def test_opening_bounds_a_refusal_too(answered_at: float, gone_at: float) -> None:
+    """It ends within close_timeout, but never after open_timeout (SECURITY 3)."""
+    peer = RawPeer(Connection.server(Config(close_timeout=2.0), now=0.0))
+    peer.send_raw(REQUEST)
+    peer.wait(answered_at)
+    peer.connection.respond(Response(503), now=peer.now)
+    peer.read_raw()
+    assert peer.connection.transport is Transport.END_WRITE
+    assert peer.time_of(peer.is_closed) == gone_at
+    assert reason_of(peer.connection).cause is Cause.REJECTED
+
+
+def test_opening_ends_with_the_handshake() -> None:
+    peer = RawPeer(Connection.server(Config(ping_interval=NEVER), now=0.0))
+    peer.send_raw(REQUEST)
+    peer.connection.respond(now=0.0)
+    peer.read_raw()
+    assert peer.connection.deadline == NEVER
+
+
+# --------------------------------------------------------------------------- message size
+
+
+def deflated(data: bytes) -> bytes:
+    """A compressed message (RFC 7692 section 7.2.1)."""
+    compressor = zlib.compressobj(wbits=-12)
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+DEFLATE = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
+
+
+@BOTH_ROLES
+def test_message_size_is_judged_from_the_header_before_the_payload_is_there(role: Role) -> None:
+    peer = RawPeer.opened(Config(max_message_size=100), role)
+    peer.send(FIN | BINARY, announced=101)
+    assert peer.read() == [
+        (CLOSE, close_payload(1009, "a message of 101 bytes; the limit is 100"))
+    ]
+    assert reason_of(peer.connection).cause is Cause.TOO_BIG
+
+
+@BOTH_ROLES
+@pytest.mark.parametrize("compressed", [False, True])
+def test_message_size_lets_exactly_the_limit_through(role: Role, compressed: bool) -> None:
+    config = Config(max_message_size=5000, compression="deflate")
+    for size, arrives in [(5000, True), (5001, False)]:
+        peer = RawPeer.opened(config, role, extensions=DEFLATE)
+        if compressed:
+            peer.send(FIN | RSV1 | BINARY, deflated(bytes(size)))
+        else:
+            peer.send(FIN | BINARY, bytes(size))
+        assert peer.take_all() == ([bytes(size)] if arrives else [])
+        assert peer.is_open() is arrives
+
+
+def test_message_size_counts_the_fragments_together() -> None:
+    peer = RawPeer.opened(Config(max_message_size=10))
+    peer.send(BINARY, bytes(6))
+    peer.send(CONTINUATION, bytes(4))
+    assert peer.is_open()
+    peer.send(FIN | CONTINUATION, announced=1)
+    assert reason_of(peer.connection).code == 1009
+
+
+def test_message_size_of_text_is_measured_in_bytes_not_in_characters() -> None:
+    peer = RawPeer.opened(Config(max_message_size=8))
+    peer.send(FIN | TEXT, "€€".encode())
+    peer.send(FIN | TEXT, "€€€".encode())
+    assert peer.take_all() == ["€€"]
+    assert reason_of(peer.connection).cause is Cause.TOO_BIG
+
+
+def test_a_bomb_is_stopped_before_its_memory_is_spent() -> None:
+    """SECURITY 16."""
+    peer = RawPeer.opened(Config(compression="deflate"), extensions=DEFLATE)
+    bomb = peer.frame(FIN | RSV1 | BINARY, deflated(bytes(64 * MIB)))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        peer.send_raw(bomb)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert reason_of(peer.connection).cause is Cause.TOO_BIG
+    assert peak < 4 * MIB
+
+
+# ------------------------------------------------------------------------------ fragments
+
+
+def test_fragments_are_counted_for_each_message() -> None:
+    peer = RawPeer.opened(Config(max_fragments=3))
+    for _ in range(2):
+        peer.send(TEXT, b"a")
+        peer.send(CONTINUATION, b"b")
+        peer.send(FIN | CONTINUATION, b"c")
+    assert peer.take_all() == ["abc", "abc"]
+    peer.send(TEXT)
+    peer.send(CONTINUATION)
+    peer.send(CONTINUATION)
+    peer.send(CONTINUATION)
+    assert reason_of(peer.connection).cause is Cause.TOO_BIG
+
+
+def test_fragments_leave_no_objects_behind() -> None:
+    """SECURITY 14."""
+    peer = RawPeer.opened()
+    peer.send(BINARY)
+    flood = peer.frame(CONTINUATION) * 5_000
+    tracemalloc.start()
+    try:
+        peer.send_raw(flood)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(4):
+            peer.send_raw(flood)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < KIB
+
+
+def test_the_time_of_a_message_runs_from_its_first_byte_whatever_comes() -> None:
+    """SECURITY 4: who trickles is ended where message_timeout is set."""
+    peer = RawPeer.opened(Config(message_timeout=5.0))
+    peer.send(FIN | TEXT, b"whole")
+    peer.wait(1.0)
+    peer.send_raw(peer.frame(FIN | TEXT, b"trickled")[:7])
+    for byte in b"rickl":
+        peer.wait(0.9)
+        assert peer.is_open()
+        peer.send_raw(bytes([byte]))
+    assert peer.time_of(peer.is_over) == 6.0
+    assert peer.read() == [
+        (CLOSE, close_payload(1008, "a message took longer than 5 s to arrive"))
+    ]
+
+
+def test_the_time_of_a_message_begins_anew_with_the_next_message() -> None:
+    peer = RawPeer.opened(Config(message_timeout=5.0))
+    for _ in range(3):
+        peer.send(TEXT, b"a")
+        peer.wait(4.0)
+        # The end of one and the beginning of the next come in one read.
+        peer.send_raw(peer.frame(FIN | CONTINUATION, b"b") + peer.frame(TEXT, b"a"))
+        peer.wait(4.0)
+        peer.send(FIN | CONTINUATION, b"b")
+    peer.wait(10.0)
+    assert peer.is_open()
+
+
+def test_the_time_of_a_message_does_not_run_while_we_do_not_read_on() -> None:
+    peer = RawPeer.opened(Config(message_timeout=5.0, max_queue_bytes=4, ping_interval=NEVER))
+    peer.send(TEXT, b"abcd")
+    part = peer.connection.take_part(now=0.0)
+    assert part == ("abcd", False)
+    peer.send(CONTINUATION, b"efgh")
+    assert peer.connection.deadline == NEVER
+    peer.wait(60.0)
+    assert peer.connection.take_part(now=60.0) == ("efgh", False)
+    assert peer.connection.deadline == 65.0
+
+
+def test_the_time_of_a_message_does_not_hurry_the_end_behind_other_messages() -> None:
+    config = Config(message_timeout=0.5, max_queue=(2, 1), fail_timeout=2.0)
+    peer = RawPeer.opened(config)
+    peer.send_raw(peer.frame(FIN | TEXT, b"first") * 2 + peer.frame(TEXT, b"never ends"))
+    peer.end()
+    assert peer.connection.take_message(now=0.0) == "first"
+    assert peer.time_of(peer.is_over) == 2.0
+
+
+# -------------------------------------------------------------------------- receive queue
+
+
+def test_the_receive_queue_takes_no_more_than_its_mark_and_one_message() -> None:
+    peer = RawPeer.opened(Config(max_queue_bytes=100, max_message_size=1000))
+    peer.send_raw(peer.frame(FIN | BINARY, bytes(99)) + peer.frame(FIN | BINARY, bytes(1000)) * 3)
+    stats = peer.connection.stats
+    assert (stats.messages_received, stats.queue_bytes_high_water) == (2, 1099)
+    assert [len(message) for message in peer.take_all()] == [99, 1000, 1000, 1000]
+    assert stats.queue_bytes_high_water == 1099
+
+
+@pytest.mark.parametrize("max_queue_bytes", [1, 1000])
+def test_the_receive_queue_lets_any_allowed_message_through(max_queue_bytes: int) -> None:
+    config = Config(max_queue=1, max_queue_bytes=max_queue_bytes, max_message_size=100_000)
+    pair = Pair.opened(server=config)
+    for _ in range(5):
+        pair.client.send(bytes(100_000), now=pair.now)
+    assert [len(message) for message in pair.received(pair.server)] == [100_000] * 5
+
+
+def test_the_receive_queue_is_filled_again_only_from_its_low_mark() -> None:
+    peer = RawPeer.opened(Config(max_queue=(4, 1)))
+    peer.send_raw(b"".join(peer.frame(FIN | TEXT, b"%d" % i) for i in range(8)))
+    stats = peer.connection.stats
+    decoded = []
+    for i in range(6):
+        assert peer.connection.take_message(now=0.0) == str(i)
+        decoded.append(stats.messages_received)
+    assert decoded == [4, 4, 7, 7, 7, 8]
+    assert stats.read_pauses == 2
+
+
+def test_the_receive_queue_counts_bytes_for_the_low_mark_too() -> None:
+    peer = RawPeer.opened(Config(max_queue=NEVER, max_queue_bytes=100))
+    peer.send_raw(peer.frame(FIN | BINARY, bytes(25)) * 8)
+    decoded = []
+    for _ in range(3):
+        peer.connection.take_message(now=0.0)
+        decoded.append(peer.connection.stats.messages_received)
+    assert decoded == [4, 4, 7]
+
+
+@BOTH_ROLES
+def test_a_peer_that_never_stops_makes_us_hold_no_more_than_the_bound(role: Role) -> None:
+    """SECURITY 18: what was read and never taken is less than Config.memory_bound says."""
+    config = Config(max_message_size=10_000, max_queue=NEVER, read_size=16 * KIB)
+    peer = RawPeer.opened(config, role)
+    flood = peer.frame(FIN | BINARY, bytes(9_999)) * 100
+    sent = 0
+    while size := peer.connection.want_read:
+        peer.send_raw(flood[sent : sent + size])
+        sent += size
+    headers = peer.connection.stats.messages_received * (len(flood) // 100 - 9_999)
+    queued = 10_000 + 10_000
+    assert queued < sent - headers < queued + config.read_size < config.memory_bound
+
+
+# ---------------------------------------------------- control frames behind a full queue
+
+
+def with_full_queue(config: Config | None = None, role: Role = Role.SERVER) -> RawPeer:
+    peer = RawPeer.opened(config or Config(max_queue=1), role)
+    peer.send(FIN | TEXT, b"first")
+    return peer
+
+
+@BOTH_ROLES
+def test_control_frames_behind_a_full_queue_are_handled_at_once_and_once(role: Role) -> None:
+    peer = with_full_queue(role=role)
+    ping = peer.connection.ping(b"ours", now=0.0)
+    assert peer.read() == [(PING, b"ours")]
+    peer.send(FIN | TEXT, b"second")
+    peer.send(PING, b"theirs")
+    peer.send(PONG, b"ours")
+    assert peer.read() == [(PONG, b"theirs")]
+    assert peer.connection.poll_pong(ping) == 0.0
+    assert peer.take_all() == ["first", "second"]
+    assert peer.read() == []
+    assert peer.connection.stats.pings_received == 1
+
+
+def test_a_close_behind_a_full_queue_is_answered_at_once() -> None:
+    peer = with_full_queue()
+    peer.send(FIN | TEXT, b"second")
+    peer.send(CLOSE, close_payload(1001, "bye"))
+    assert peer.read() == [(CLOSE, close_payload(1001, "bye"))]
+    assert peer.is_closed()
+    assert peer.take_all() == ["first", "second"]
+    assert reason_of(peer.connection).unread == 0
+
+
+def test_data_behind_a_full_queue_is_judged_only_when_it_is_decoded() -> None:
+    peer = with_full_queue()
+    peer.send(FIN | TEXT, b"\xff")
+    peer.send(PING, b"still here")
+    assert peer.read() == [(PONG, b"still here")]
+    assert peer.connection.close_reason is None
+    assert peer.connection.take_message(now=0.0) == "first"
+    assert reason_of(peer.connection).cause is Cause.INVALID_DATA
+
+
+def test_behind_a_bad_header_nothing_is_looked_at() -> None:
+    peer = with_full_queue()
+    peer.send(RESERVED)
+    peer.send(PING, b"behind")
+    assert peer.read() == []
+    assert peer.connection.close_reason is None
+    assert peer.take_all() == ["first"]
+    assert [head for head, _ in peer.read()] == [CLOSE]
+
+
+def test_a_bad_close_held_when_the_connection_ends_changes_nothing() -> None:
+    peer = with_full_queue()
+    peer.send(FIN | TEXT, b"second")
+    peer.send(CLOSE, close_payload(999))
+    peer.connection.transport_lost(now=0.0)
+    assert peer.take_all() == ["first", "second"]
+    reason = reason_of(peer.connection)
+    assert (reason.cause, reason.close_received) == (Cause.TRANSPORT_ERROR, None)
+
+
+def test_a_bad_message_held_before_an_answered_close_counts_as_unread() -> None:
+    peer = with_full_queue()
+    peer.send(FIN | TEXT, b"\xff")
+    peer.send(CLOSE, close_payload(1000))
+    peer.read()
+    assert peer.take_all() == ["first"]
+    reason = reason_of(peer.connection)
+    assert (reason.cause, reason.code, reason.unread) == (Cause.PEER_CLOSED, 1000, 1)
+
+
+def test_raw_bytes_never_exceed_one_read() -> None:
+    config = Config(max_queue=1, control_look_ahead=NEVER, read_size=4 * KIB)
+    peer = with_full_queue(config)
+    flood = peer.frame(FIN | BINARY, bytes(994))
+    held = 0
+    while size := peer.connection.want_read:
+        assert 0 < size <= config.read_size - held
+        peer.send_raw(flood[held % 1000 :][:size])
+        held += len(flood[held % 1000 :][:size])
+    assert held == config.read_size
+
+
+def test_more_than_was_asked_for_is_held_and_never_asks_for_less_than_nothing() -> None:
+    config = Config(max_queue=1, control_look_ahead=NEVER, read_size=4 * KIB)
+    peer = with_full_queue(config)
+    peer.send_raw(peer.frame(FIN | BINARY, bytes(994)) * 10)
+    assert peer.connection.want_read == 0
+    assert len(peer.take_all()) == 11
+
+
+# ----------------------------------------------------------------------- failing in order
+
+
+def test_a_violation_behind_messages_waits_until_they_are_taken() -> None:
+    peer = RawPeer.opened()
+    peer.send(FIN | TEXT, b"ahead")
+    peer.send(RESERVED)
+    connection = peer.connection
+    assert (connection.state, connection.close_reason) == (State.OPEN, None)
+    assert connection.send("still sent", now=0.0)
+    assert connection.take_message(now=0.0) == "ahead"
+    assert connection.state is State.OPEN
+    with pytest.raises(ConnectionClosed, match="reserved opcode"):
+        connection.take_message(now=0.0)
+    # Failing drops what is not begun (section 7.1.7).
+    assert [head for head, _ in peer.read()] == [CLOSE]
+    assert reason_of(connection).unsent == 1
+
+
+def test_a_violation_with_nothing_ahead_takes_effect_at_once() -> None:
+    peer = RawPeer.opened()
+    peer.send(RESERVED)
+    assert peer.is_over()
+
+
+def test_what_follows_a_violation_is_not_processed() -> None:
+    """RFC 6455 section 7.1.7."""
+    peer = RawPeer.opened()
+    ping = peer.connection.ping(b"ours", now=0.0)
+    peer.read()
+    peer.send_raw(
+        peer.frame(FIN | TEXT, b"ahead")
+        + peer.frame(RESERVED)
+        + peer.frame(PING)
+        + peer.frame(PONG, b"ours")
+        + peer.frame(FIN | TEXT, b"behind")
+    )
+    peer.send(PING)
+    assert peer.connection.poll_pong(ping) is None
+    assert peer.take_all() == ["ahead"]
+    assert [head for head, _ in peer.read()] == [CLOSE]
+    assert reason_of(peer.connection).unread == 1
+
+
+@pytest.mark.parametrize(
+    ("fail_timeout", "close_timeout", "effect"), [(1.0, 10.0, 1.0), (3.0, 4.0, 2.0)]
+)
+def test_failing_waits_for_the_application_at_most_half_of_close_timeout(
+    fail_timeout: float, close_timeout: float, effect: float
+) -> None:
+    config = Config(fail_timeout=fail_timeout, close_timeout=close_timeout)
+    peer = RawPeer.opened(config)
+    peer.send(FIN | TEXT, b"ahead")
+    peer.send(RESERVED)
+    assert peer.time_of(peer.is_over) == effect
+    peer.read()
+    # The closing counts from the discovery.
+    assert peer.time_of(peer.is_closed) == close_timeout
+    assert peer.take_all() == ["ahead"]
+
+
+def test_the_end_of_the_stream_waits_like_a_violation() -> None:
+    peer = RawPeer.opened()
+    peer.send(FIN | TEXT, b"ahead")
+    peer.end()
+    assert peer.is_open()
+    assert peer.connection.want_read == 0
+    assert peer.time_of(peer.is_over) == 1.0
+    assert peer.take_all() == ["ahead"]
+    assert reason_of(peer.connection).cause is Cause.EOF
+
+
+def test_the_end_of_the_stream_waits_for_messages_not_yet_decoded_too() -> None:
+    peer = RawPeer.opened(Config(max_queue=1))
+    peer.send_raw(peer.frame(FIN | TEXT, b"x") * 3)
+    peer.end()
+    assert peer.take_all() == ["x"] * 3
+    assert reason_of(peer.connection).cause is Cause.EOF
+
+
+def test_a_peers_close_does_not_wait() -> None:
+    peer = RawPeer.opened()
+    peer.send(FIN | TEXT, b"ahead")
+    peer.send(CLOSE, close_payload(1000))
+    assert peer.is_over()
+    assert peer.take_all() == ["ahead"]
+
+
+@pytest.mark.parametrize("payload", [b"\x03", close_payload(1005), b"\x03\xe8\xff"])
+def test_a_close_that_breaks_a_rule_waits_like_a_violation(payload: bytes) -> None:
+    peer = RawPeer.opened()
+    peer.send(FIN | TEXT, b"ahead")
+    peer.send(CLOSE, payload)
+    assert peer.is_open()
+    assert peer.take_all() == ["ahead"]
+    assert peer.is_over()
+    assert reason_of(peer.connection).cause is not Cause.PEER_CLOSED
+
+
+# ---------------------------------------------------------------------------- send buffer
+
+
+@BOTH_ROLES
+def test_pings_and_pongs_overtake_queued_data(role: Role) -> None:
+    peer = RawPeer.opened(role=role)
+    peer.connection.send("data", now=0.0)
+    peer.send(PING, b"theirs")
+    peer.connection.ping(b"ours", now=0.0)
+    peer.connection.pong(b"one way", now=0.0)
+    heads = [head for head, _ in peer.read()]
+    assert sorted(heads[:-1]) == [PING, PONG, PONG]
+    assert heads[-1] == FIN | TEXT
+
+
+def test_what_was_shown_is_not_overtaken() -> None:
+    peer = RawPeer.opened()
+    peer.connection.send("shown", now=0.0)
+    shown = list(peer.connection.data_to_send())
+    peer.connection.ping(b"late", now=0.0)
+    assert list(peer.connection.data_to_send()) == shown
+    assert peer.read() == [(FIN | TEXT, b"shown"), (PING, b"late")]
+
+
+@BOTH_ROLES
+def test_our_close_goes_behind_the_data_already_accepted(role: Role) -> None:
+    peer = RawPeer.opened(role=role)
+    peer.connection.send(bytes(100_000), now=0.0)
+    peer.connection.close(now=0.0)
+    assert [head for head, _ in peer.read()] == [FIN | BINARY, CLOSE]
+
+
+@BOTH_ROLES
+def test_our_answer_to_the_peers_close_goes_behind_the_data_already_accepted(role: Role) -> None:
+    peer = RawPeer.opened(role=role)
+    peer.connection.send(bytes(100_000), now=0.0)
+    peer.send(CLOSE, close_payload(1000))
+    assert [head for head, _ in peer.read()] == [FIN | BINARY, CLOSE]
+
+
+def test_data_ahead_of_our_close_is_bounded_by_close_timeout() -> None:
+    peer = RawPeer.opened(Config(close_timeout=5.0))
+    peer.connection.send("never leaves", now=0.0)
+    peer.connection.close(now=0.0)
+    assert peer.time_of(peer.is_closed) == 5.0
+    reason = reason_of(peer.connection)
+    assert (reason.unsent, reason.close_sent) == (1, None)
+
+
+@pytest.mark.parametrize(("read_before", "begun"), [(0, 0), (1, 1), (5_000, 1), (70_000, 2)])
+def test_failing_drops_the_data_counts_it_and_never_leaves_half_a_frame(
+    read_before: int, begun: int
+) -> None:
+    peer = RawPeer.opened()
+    for _ in range(3):
+        peer.connection.send(bytes(100_000), now=0.0)
+    frames = peer.read(read_before)
+    peer.send(RESERVED)
+    frames += peer.read()
+    assert not peer.half_a_frame
+    assert frames[-1][0] == CLOSE
+    assert len(frames) - 1 + reason_of(peer.connection).unsent == 3
+    # Only a frame of which something was shown is ended.
+    assert len(frames) - 1 == begun
+
+
+def test_abort_drops_the_data_and_counts_it() -> None:
+    peer = RawPeer.opened()
+    for _ in range(3):
+        peer.connection.send("x", now=0.0)
+    peer.read(3)
+    peer.connection.abort(now=0.0)
+    assert (peer.read(), reason_of(peer.connection).unsent) == ([], 2)
+
+
+def test_each_ping_gets_its_pong_while_unsent_pongs_are_few() -> None:
+    """All ten, in order (RFC 6455 section 5.5.3; Autobahn 2.10)."""
+    peer = RawPeer.opened()
+    for i in range(10):
+        peer.send(PING, b"%d" % i)
+    assert peer.read() == [(PONG, b"%d" % i) for i in range(10)]
+
+
+def test_above_the_limit_the_newest_pong_replaces_the_last() -> None:
+    peer = RawPeer.opened(Config(max_pong_buffer=10))
+    for i in range(10):
+        peer.send(PING, b"%03d" % i)
+    assert peer.read() == [(PONG, b"000"), (PONG, b"009")]
+    assert peer.connection.stats.pongs_coalesced == 8
+
+
+def test_a_flood_of_pings_leaves_the_send_buffer_bounded() -> None:
+    """100,000 pings to a writer that is stuck (SECURITY 18); reading does not stop for it."""
+    peer = RawPeer.opened()
+    flood = peer.frame(PING, bytes(125)) * 1000
+    for _ in range(100):
+        assert peer.connection.want_read > 0
+        peer.send_raw(flood)
+    assert peer.connection.stats.pings_received == 100_000
+    assert len(peer.read_raw()) <= Config().max_pong_buffer
+
+
+def test_what_is_dropped_never_touches_the_compression_context() -> None:
+    """Otherwise the peer could not inflate what follows (RFC 7692 section 7.2.3.2)."""
+    config = Config(compression=Deflate(threshold=0), max_send_buffer=1000, overflow="drop_oldest")
+    pair = Pair.opened(config, config)
+    texts = [f"message {i} about the same thing " * 10 for i in range(100)]
+    for text in texts:
+        pair.client.send(text, now=pair.now)
+    dropped = pair.client.stats.messages_dropped
+    assert 0 < dropped < 100
+    assert pair.received(pair.server) == texts[dropped:]
+
+
+# ---------------------------------------------- overflow for senders that do not wait
+
+
+def at_the_mark(overflow: Overflow) -> RawPeer:
+    """Messages 0 to 3 fill the buffer; nothing was shown to the transport."""
+    peer = RawPeer.opened(Config(overflow=overflow, max_send_buffer=40))
+    for i in range(4):
+        assert peer.connection.send(f"{i}".ljust(10), now=0.0)
+    assert not peer.connection.can_send
+    return peer
+
+
+def sent_texts(peer: RawPeer) -> list[str]:
+    return [payload.decode().rstrip() for head, payload in peer.read() if head == FIN | TEXT]
+
+
+def test_overflow_wait_accepts_above_the_mark() -> None:
+    peer = at_the_mark(Overflow.WAIT)
+    assert peer.connection.send("4", now=0.0)
+    assert sent_texts(peer) == ["0", "1", "2", "3", "4"]
+
+
+def test_overflow_raise_says_what_to_do_and_accepts_nothing() -> None:
+    peer = at_the_mark(Overflow.RAISE)
+    with pytest.raises(SendBufferFull, match="bytes wait to be sent and max_send_buffer is 40"):
+        peer.connection.send("4", now=0.0)
+    assert peer.is_open()
+    assert sent_texts(peer) == ["0", "1", "2", "3"]
+
+
+def test_overflow_drop_newest_returns_false() -> None:
+    peer = at_the_mark(Overflow.DROP_NEWEST)
+    assert not peer.connection.send("4", now=0.0)
+    assert peer.connection.stats.messages_dropped == 1
+    assert sent_texts(peer) == ["0", "1", "2", "3"]
+    peer.connection.close(now=0.0)
+    peer.read()
+    # It was never accepted: False told the caller.
+    assert reason_of(peer.connection).unsent == 0
+
+
+def test_overflow_drop_oldest_makes_room_for_the_new_message() -> None:
+    peer = RawPeer.opened(Config(overflow="drop_oldest", max_send_buffer=50))
+    for i in range(10):
+        assert peer.connection.send(f"{i}".ljust(10), now=0.0)
+    dropped = peer.connection.stats.messages_dropped
+    assert dropped in (5, 6)
+    assert sent_texts(peer) == [*"0123456789"[dropped:]]
+    peer.connection.close(now=0.0)
+    assert reason_of(peer.connection).unsent == dropped
+
+
+def test_overflow_drop_oldest_drops_nothing_that_is_begun() -> None:
+    peer = RawPeer.opened(Config(overflow="drop_oldest", max_send_buffer=50))
+    peer.connection.send("shown", now=0.0)
+    peer.connection.data_to_send()
+    for i in range(2):
+        assert peer.connection.send(f"{i}".ljust(50), now=0.0)
+    assert sent_texts(peer) == ["shown", "1"]
+
+
+def test_overflow_replace_puts_the_newest_in_the_place_of_its_key() -> None:
+    peer = RawPeer.opened(Config(overflow="replace"))
+    for key, text in [("a", "a1"), ("b", "b1"), ("a", "a2"), (None, "n"), ("b", "b2")]:
+        assert peer.connection.send(text, key=key, now=0.0)
+    assert peer.connection.stats.messages_replaced == 2
+    assert sent_texts(peer) == ["a2", "b2", "n"]
+
+
+def test_overflow_replace_goes_above_the_mark_with_a_key_and_raises_without() -> None:
+    peer = at_the_mark(Overflow.REPLACE)
+    with pytest.raises(SendBufferFull):
+        peer.connection.send("no key", now=0.0)
+    assert peer.connection.send("k", key="k", now=0.0)
+    assert sent_texts(peer) == ["0", "1", "2", "3", "k"]
+
+
+def test_overflow_replace_leaves_alone_what_is_begun() -> None:
+    peer = RawPeer.opened(Config(overflow="replace"))
+    peer.connection.send("shown", key="k", now=0.0)
+    peer.connection.data_to_send()
+    peer.connection.send("newer", key="k", now=0.0)
+    assert sent_texts(peer) == ["shown", "newer"]
+
+
+@pytest.mark.parametrize("overflow", [each for each in Overflow if each is not Overflow.REPLACE])
+def test_a_key_without_overflow_replace_is_an_error_of_the_caller(overflow: Overflow) -> None:
+    peer = RawPeer.opened(Config(overflow=overflow))
+    with pytest.raises(ValueError, match="key"):
+        peer.connection.send("x", key="k", now=0.0)
+    assert not peer.connection.want_write
+
+
+def test_overflow_close_fails_the_connection_with_1013() -> None:
+    peer = at_the_mark(Overflow.CLOSE)
+    with pytest.raises(ConnectionClosed) as caught:
+        peer.connection.send("4", now=0.0)
+    assert isinstance(caught.value.__cause__, SendBufferFull)
+    assert (caught.value.code, caught.value.reason.cause) == (1013, Cause.OVERFLOW)
+    assert peer.read() == [(CLOSE, close_payload(1013, "the peer reads too slowly"))]
+    assert reason_of(peer.connection).unsent == 4
+
+
+# --------------------------------------------------------------------- prepared messages
+
+
+def test_a_prepared_message_is_encoded_once_for_many_server_connections() -> None:
+    prepared = Prepared(bytes(1000))
+    frames = []
+    for _ in range(2):
+        connection = RawPeer.opened().connection
+        connection.send(prepared, now=0.0)
+        [buffer] = connection.data_to_send()
+        frames.append(buffer)
+    assert frames[0] is frames[1]
+
+
+def test_a_client_masks_its_own_copy_of_a_prepared_message() -> None:
+    """RFC 6455 section 5.1."""
+    prepared = Prepared("prepared")
+    peer = RawPeer.opened(Config(entropy=lambda size: MASK[:size]), Role.CLIENT)
+    peer.connection.send(prepared, now=0.0)
+    assert MASK in b"".join(peer.connection.data_to_send())
+    assert peer.read() == [(FIN | TEXT, b"prepared")]
+
+
+PREPARED_TEXT = "a text that has something in common with itself " * 40
+
+
+@pytest.mark.parametrize(("window", "compressed"), [(12, True), (10, True), (9, False)])
+def test_a_prepared_message_goes_compressed_where_the_window_is_large_enough(
+    window: int, compressed: bool
+) -> None:
+    prepared = Prepared(PREPARED_TEXT, compression=Deflate(server_max_window_bits=10))
+    config = Config(compression=Deflate(server_max_window_bits=window))
+    pair = Pair.opened(config, config)
+    pair.server.send(prepared, now=pair.now)
+    assert (pair.server.stats.bytes_sent, pair.received(pair.client)) != (0, [])
+    assert (pair.server.stats.payload_bytes_sent < len(PREPARED_TEXT)) is compressed
+    pair.server.send(prepared, now=pair.now)
+    assert pair.received(pair.client) == [PREPARED_TEXT]
+
+
+def test_a_prepared_message_leaves_the_next_messages_intact() -> None:
+    """It resets the compressor: what it said is unknown to it (RFC 7692 section 7.2.3.2)."""
+    prepared = Prepared(PREPARED_TEXT, compression=Deflate())
+    config = Config(compression=Deflate())
+    pair = Pair.opened(config, config)
+    messages: list[str | Prepared] = [PREPARED_TEXT[1:], prepared, PREPARED_TEXT[2:], prepared]
+    for message in messages:
+        pair.server.send(message, now=pair.now)
+    assert pair.received(pair.client) == [
+        PREPARED_TEXT[1:],
+        PREPARED_TEXT,
+        PREPARED_TEXT[2:],
+        PREPARED_TEXT,
+    ]
+
+
+# --------------------------------------------------------------------------- stuck writer
+
+
+def test_a_stuck_peer_is_closed_within_send_timeout_though_no_ping_could_be_written() -> None:
+    pair = Pair.opened(client=Config(send_timeout=7.0, ping_interval=1.0, ping_timeout=60.0))
+    pair.to_server.stalled = True
+    pair.run(100.0)
+    reason = reason_of(pair.client)
+    assert (reason.cause, reason.code) == (Cause.SEND_TIMEOUT, CloseCode.ABNORMAL_CLOSURE)
+    assert reason.close_sent is None
+    assert pair.client.transport is Transport.ABORT
+    assert pair.client.stats.pings_sent == 1
+
+
+def test_any_progress_starts_the_time_of_the_writer_anew() -> None:
+    peer = RawPeer.opened(Config(send_timeout=7.0, ping_interval=NEVER))
+    peer.connection.send(bytes(100), now=0.0)
+    for _ in range(5):
+        peer.wait(6.0)
+        peer.read_raw(1)
+    assert peer.time_of(peer.is_over) == 37.0
+
+
+def test_no_progress_and_new_messages_do_not_start_the_time_of_the_writer_anew() -> None:
+    peer = RawPeer.opened(Config(send_timeout=7.0, ping_interval=NEVER))
+    for _ in range(6):
+        peer.connection.send("more", now=peer.now)
+        peer.connection.data_sent(0, now=peer.now)
+        peer.wait(1.0)
+    assert peer.time_of(peer.is_over) == 7.0
+
+
+def test_the_time_of_the_writer_does_not_run_when_all_is_written() -> None:
+    peer = RawPeer.opened(Config(ping_interval=NEVER))
+    peer.connection.send("x", now=0.0)
+    assert peer.connection.deadline == 30.0
+    peer.read()
+    assert peer.connection.deadline == NEVER
+
+
+def test_a_writer_that_is_stuck_while_closing_ends_by_send_timeout() -> None:
+    peer = RawPeer.opened(Config(send_timeout=3.0))
+    peer.connection.close(now=0.0)
+    assert peer.time_of(peer.is_closed) == 3.0
+    # What came first is still the cause.
+    assert reason_of(peer.connection).cause is Cause.CLOSED
+
+
+def test_a_response_that_cannot_be_written_ends_by_send_timeout() -> None:
+    peer = RawPeer(Connection.server(Config(send_timeout=3.0), now=0.0))
+    peer.send_raw(REQUEST)
+    peer.connection.respond(now=0.0)
+    assert peer.time_of(peer.is_closed) == 3.0
+
+
+# ----------------------------------------------------------------------------------- idle
+
+
+@pytest.mark.parametrize("from_us", [True, False])
+def test_idle_counts_from_the_last_message_in_either_direction(from_us: bool) -> None:
+    config = Config(idle_timeout=5.0)
+    pair = Pair.opened(server=config)
+    sender = pair.server if from_us else pair.client
+    for _ in range(3):
+        pair.run(4.0)
+        sender.send("x", now=pair.now)
+        pair.settle()
+    pair.run_until(lambda: pair.server.state is not State.OPEN, limit=60)
+    assert pair.now == 17.0
+    assert reason_of(pair.server).cause is Cause.IDLE_TIMEOUT
+
+
+def test_idle_is_not_ended_by_pings_and_pongs() -> None:
+    peer = RawPeer.opened(Config(idle_timeout=5.0))
+    for _ in range(4):
+        peer.wait(1.0)
+        peer.send(PING)
+        peer.connection.ping(now=peer.now)
+        peer.read()
+    assert peer.time_of(peer.is_over) == 5.0
+
+
+def test_idle_is_ended_by_parts_of_a_message_that_we_send() -> None:
+    peer = RawPeer.opened(Config(idle_timeout=5.0))
+    peer.wait(4.0)
+    peer.connection.send_part("x", final=False, now=4.0)
+    assert peer.time_of(peer.is_over) == 9.0
+
+
+def test_idle_closes_with_1001_behind_what_is_queued() -> None:
+    peer = RawPeer.opened(Config(idle_timeout=5.0))
+    peer.connection.send("queued", now=0.0)
+    peer.wait(5.0)
+    assert peer.read() == [
+        (FIN | TEXT, b"queued"),
+        (CLOSE, close_payload(1001, "no message for 5 s")),
+    ]

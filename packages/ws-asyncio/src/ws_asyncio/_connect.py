@@ -12,7 +12,7 @@ from typing import Any, Final, Unpack
 
 from wscore import URL, Config, ConfigOptions, Connection, HeadersLike, State
 
-from ._websocket import Link, WebSocket
+from ._websocket import Link, WebSocket, tls_options
 
 __all__ = ["connect"]
 
@@ -56,15 +56,15 @@ class connect:  # noqa: N801  (used like a function: awaited, or as a context ma
         self._url: Final = URL.parse(url)
         self._request: Final = self._url.request(headers, origin=origin)
         self._config: Final = (config or Config()).replace(**policy)
-        if ssl is not None and not self._url.secure:
-            raise ValueError("ssl is for wss:// URLs; this one is ws://")
+        if not self._url.secure and (ssl is not None or server_hostname is not None):
+            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
         if sock is not None and unix_path is not None:
             raise ValueError("sock and unix_path exclude each other")
         self._sock: Final = sock
         self._unix_path: Final = unix_path
         self._tls: Final[dict[str, Any]] = {}
         if self._url.secure:
-            self._tls["ssl"] = ssl or tls.create_default_context()
+            self._tls.update(tls_options(ssl or tls.create_default_context(), self._config))
             self._tls["server_hostname"] = server_hostname or self._url.host
         self._websocket: WebSocket | None = None
 
@@ -117,7 +117,13 @@ class connect:  # noqa: N801  (used like a function: awaited, or as a context ma
         if self._unix_path is not None:
             await loop.create_unix_connection(lambda: link, self._unix_path, **self._tls)
         elif self._sock is not None:
-            await loop.create_connection(lambda: link, sock=self._sock, **self._tls)
+            # A write to a blocking one would stop the loop.
+            self._sock.setblocking(False)
+            try:
+                await loop.create_connection(lambda: link, sock=self._sock, **self._tls)
+            except BaseException:
+                self._sock.close()
+                raise
         else:
             url = self._url
             await loop.create_connection(lambda: link, url.host, url.port, **self._tls)

@@ -9,13 +9,16 @@ import math
 import socket
 import ssl as tls
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Unpack
 
 from wscore import (
     Accept,
     Cause,
+    CloseBy,
     CloseCode,
+    CloseReason,
     Config,
     ConfigOptions,
     Connection,
@@ -26,7 +29,7 @@ from wscore import (
     State,
 )
 
-from ._websocket import Link, WebSocket
+from ._websocket import Link, WebSocket, tls_options
 
 __all__ = ["Handler", "RequestHook", "Server", "serve"]
 
@@ -89,9 +92,8 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         self._unix_path: Final = unix_path
         self._tls: Final[dict[str, Any]] = {}
         if ssl is not None:
-            self._tls["ssl"] = ssl
             # The TLS handshake comes before the connection's own timer can run.
-            self._tls["ssl_handshake_timeout"] = min(config.open_timeout, _A_DAY)
+            self._tls.update(tls_options(ssl, config))
 
     def __await__(self) -> Generator[Any, None, Server]:
         return self._listen().__await__()
@@ -110,23 +112,26 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
     async def _listen(self) -> Server:
         loop = asyncio.get_running_loop()
         server = self._server
+        listeners = server._listeners
 
         def make_link() -> Link:
             connection = Connection.server(server._config, now=loop.time())
             return _ServerLink(WebSocket(connection, loop), server)
 
-        if self._unix_path is not None:
-            listeners = [await loop.create_unix_server(make_link, self._unix_path, **self._tls)]
-        elif self._sockets is not None:
-            listeners = [
-                await loop.create_server(make_link, sock=sock, **self._tls)
-                for sock in self._sockets
-            ]
-        else:
-            listeners = [
-                await loop.create_server(make_link, self._host, self._port or 0, **self._tls)
-            ]
-        server._listeners.extend(listeners)
+        listen = partial(loop.create_server, make_link, **self._tls)
+        try:
+            if self._unix_path is not None:
+                listeners.append(
+                    await loop.create_unix_server(make_link, self._unix_path, **self._tls)
+                )
+            elif self._sockets is not None:
+                for sock in self._sockets:
+                    listeners.append(await listen(sock=sock))
+            else:
+                listeners.append(await listen(self._host, self._port or 0))
+        except BaseException:
+            await server.close()
+            raise
         return server
 
 
@@ -144,6 +149,7 @@ class Server:
         self._config: Final = config
         self._listeners: Final[list[asyncio.Server]] = []
         self._tasks: Final[dict[asyncio.Task[None], WebSocket]] = {}
+        self._closed = False
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
@@ -172,27 +178,36 @@ class Server:
         """Stop listening, close every connection, and wait until their handlers have returned.
 
         Handlers that have not ``close_timeout`` after that are cancelled. Harmless if called
-        again. Cancelled, it leaves nothing behind: what still runs is aborted.
+        again, and in a handler, which is not waited for. Cancelled, it leaves nothing behind:
+        what still runs is aborted.
 
         :param code: 1000-1003, 1007-1014 or 3000-4999.
         :param reason: cut at a character to 123 bytes of UTF-8.
+        :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
         """
-        for listener in self._listeners:
-            listener.close()
         for websocket in self._tasks.values():
             websocket._connection.close(code, reason, now=websocket._loop.time())
             websocket._settle()
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
+        running = {task for task in self._tasks if task is not asyncio.current_task()}
         try:
-            if self._tasks:
+            if running:
                 # A connection takes close_timeout at most, its handler as long again.
-                await asyncio.wait(self._tasks, timeout=2 * self._config.close_timeout)
+                patience = 2 * self._config.close_timeout
+                _, running = await asyncio.wait(running, timeout=patience)
         finally:
-            for task in self._tasks:
+            for task in running:
                 task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if running:
+            await asyncio.wait(running)
 
     def _start(self, websocket: WebSocket) -> None:
+        if self._closed:
+            # It was accepted before, and its TLS handshake has ended only now.
+            websocket.abort()
+            return
         task = websocket._loop.create_task(self._serve_one(websocket))
         self._tasks[task] = websocket
         task.add_done_callback(self._tasks.pop)
@@ -204,7 +219,8 @@ class Server:
             self.connections.add(websocket)
             await self._handle(websocket)
             await websocket.close()
-        except (HandshakeError, ConnectionClosed) as error:
+            _log_end(websocket, await websocket.wait_closed())
+        except HandshakeError as error:
             log.info("%r: %s", websocket, error)
             await websocket.wait_closed()
         finally:
@@ -219,41 +235,37 @@ class Server:
         request = connection.poll_request()
         assert request is not None
         try:
-            answer = await self._ask(request, connection.deadline)
-            connection.respond(answer, now=websocket._loop.time())
-        except ConnectionClosed:
-            # The client went away meanwhile, or the hook took too long.
-            connection.poll_open()
-            raise
+            _respond(websocket, await self._ask(request, connection))
         except Exception:
             log.exception("%r: on_request failed", websocket)
-            connection.respond(Response(500), now=websocket._loop.time())
-        finally:
-            websocket._settle()
+            _respond(websocket, Response(500))
         connection.poll_open()
 
-    async def _ask(self, request: Request, deadline: float) -> Answer:
+    async def _ask(self, request: Request, connection: Connection) -> Answer:
         if self._on_request is None:
             return None
         answer = self._on_request(request)
         if not inspect.isawaitable(answer):
             return answer
+        deadline = connection.deadline
         timeout = asyncio.timeout_at(None if deadline == math.inf else deadline)
         try:
             async with timeout:
                 return await answer
         except TimeoutError:
-            if timeout.expired():
-                return None
-            raise
+            if not timeout.expired():
+                raise
+            # Two timers of a loop for one time are two times.
+            connection.handle_timeout(now=deadline)
+            return None
 
     async def _handle(self, websocket: WebSocket) -> None:
         try:
             await self._handler(websocket)
-        except ConnectionClosed:
-            # A handler may leave it to the server to notice the end.
-            pass
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ConnectionClosed) and websocket.state is not State.OPEN:
+                # A handler may leave it to the server to notice the end.
+                return
             log.exception("%r: the handler failed", websocket)
             websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._loop.time())
             websocket._settle()
@@ -269,8 +281,17 @@ class _ServerLink(Link):
         self._server._start(self.websocket)
 
 
-_A_DAY = 86_400.0
-"""In seconds: event loops do not take inf."""
+def _respond(websocket: WebSocket, answer: Answer) -> None:
+    """Answer the request, unless the client went away meanwhile or time is up."""
+    if websocket.state is State.CONNECTING:
+        websocket._connection.respond(answer, now=websocket._loop.time())
+    websocket._settle()
+
+
+def _log_end(websocket: WebSocket, reason: CloseReason) -> None:
+    """A line for an end that this side did not choose; what its own code did is logged there."""
+    if reason.by is not CloseBy.LOCAL and not reason.ok:
+        log.info("%r: %s", websocket, reason)
 
 
 def _has_port(sock: socket.socket) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl as tls
 import sys
 import threading
 from collections.abc import (
@@ -17,7 +18,7 @@ from collections.abc import (
     Hashable,
     Iterable,
 )
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -26,6 +27,7 @@ from wscore import (
     CloseCode,
     CloseReason,
     ConcurrencyError,
+    Config,
     Connection,
     ConnectionClosed,
     Latency,
@@ -39,7 +41,7 @@ from wscore import (
     Transport,
 )
 
-__all__ = ["SendableMessage", "WebSocket"]
+__all__ = ["SendableMessage", "WebSocket", "tls_options"]
 
 SendableMessage = str | bytes | bytearray | memoryview | Prepared
 """What can be sent whole: str as text, bytes-like as binary, or either encoded in advance."""
@@ -69,8 +71,9 @@ class WebSocket:
 
         Returns when the message is queued, not when the peer has it. Cancelled while it waits,
         nothing was sent. An iterable, or an asynchronous one, is sent as one message, a frame for
-        each part: other messages wait until it ends. If it raises or is cancelled after the first
-        part, the connection is failed with 1011, since a message cannot be taken back.
+        each part: other messages wait until it ends, and no parts are no message. If it raises or
+        is cancelled after the first part, the connection is failed with 1011, since a message
+        cannot be taken back.
 
         :param message: str is sent as text, bytes-like as binary; an iterable of either.
         :param compress: whether to compress this message, if compression is negotiated; None: if
@@ -79,16 +82,19 @@ class WebSocket:
         :returns: False if ``overflow`` dropped the message, else True.
         :raises ConnectionClosed: the connection is closing or closed.
         :raises SendBufferFull: as ``overflow`` says.
-        :raises TypeError, ValueError: not a message; nothing was sent.
+        :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
+            nothing was sent.
         """
         if isinstance(message, (str, bytes, bytearray, memoryview, Prepared)):
             if self._overflow is Overflow.WAIT and (
-                not self._connection.can_send or self._send_turn.locked() or self._is_greedy()
+                not self._connection.can_send or self._send_turn.wanted or self._is_greedy()
             ):
                 async with self._send_turn:
                     await self._until_can_send()
                     return self._send_now(message, compress, key)
             return self._send_now(message, compress, key)
+        if compress is not None or key is not None:
+            raise TypeError("compress and key are for messages that are sent whole")
         async with self._send_turn:
             await self._send_parts(message)
         return True
@@ -105,6 +111,8 @@ class WebSocket:
         with self._receiving:
             self._leave_parts()
             while True:
+                if self._is_greedy():
+                    await self._turn()
                 try:
                     message = self._connection.take_message(now=self._loop.time())
                 finally:
@@ -128,11 +136,14 @@ class WebSocket:
         :raises ConnectionClosed: the connection ended before the message did.
         :raises ConcurrencyError: another task is receiving, or took over.
         """
-        parts = self._enter_parts()
+        with self._receiving:
+            parts = self._enter_parts()
         try:
             final = False
             while not final:
                 with self._receiving:
+                    if self._is_greedy():
+                        await self._turn()
                     if self._parts is not parts:
                         raise ConcurrencyError("another recv took over: this message was left")
                     try:
@@ -143,8 +154,7 @@ class WebSocket:
                         await self._until(self._can_receive_part)
                         continue
                 final = part.final
-                if part.data or final:
-                    yield part.data
+                yield part.data
         finally:
             if self._parts is parts:
                 self._leave_parts()
@@ -217,7 +227,8 @@ class WebSocket:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connection: with 1011 if the block raised, else with 1000."""
-        if isinstance(exc, Exception) and not isinstance(exc, ConnectionClosed):
+        # For the end of this connection it is harmless; another one's is a failure, too.
+        if isinstance(exc, Exception):
             self._connection.fail(Cause.HANDLER_ERROR, now=self._loop.time())
             self._settle()
         await self.close()
@@ -291,7 +302,7 @@ class WebSocket:
         self._timer_at = math.inf
         # Who waits, and for what.
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
-        self._send_turn = asyncio.Lock()
+        self._send_turn = _SendTurn()
         self._receiving = _OneAtATime()
         self._parts: object | None = None
         self._turn_began_at = 0
@@ -302,7 +313,12 @@ class WebSocket:
         if transport is not None:
             if self._in_flight:
                 self._note_progress(transport)
-            while not self._in_flight and (buffers := connection.data_to_send()):
+            # What a closing transport is given is lost, and would count as sent.
+            while (
+                not self._in_flight
+                and not transport.is_closing()
+                and (buffers := connection.data_to_send())
+            ):
                 size = 0
                 for buffer in buffers:
                     size += len(buffer)
@@ -332,8 +348,10 @@ class WebSocket:
         match connection.transport:
             case Transport.END_WRITE if not self._write_ended:
                 self._write_ended = True
-                if transport.can_write_eof():
-                    transport.write_eof()
+                # A peer that has just reset the connection leaves nothing to end.
+                with suppress(OSError):
+                    if transport.can_write_eof():
+                        transport.write_eof()
             case Transport.CLOSE:
                 transport.close()
             case Transport.ABORT:
@@ -361,7 +379,7 @@ class WebSocket:
         self._settle()
 
     def _on_data(self, data: memoryview) -> None:
-        self._turn_began_at = self._connection.stats.bytes_sent
+        self._turn_began_at = self._work()
         self._connection.receive_data(data, now=self._loop.time())
         self._settle()
 
@@ -394,12 +412,19 @@ class WebSocket:
 
     def _is_greedy(self) -> bool:
         """Whether this loop has not turned for 64 KiB: others want to live, too."""
-        return self._connection.stats.bytes_sent - self._turn_began_at > _FAIR_SHARE
+        return self._work() - self._turn_began_at > _FAIR_SHARE
+
+    def _work(self) -> int:
+        stats = self._connection.stats
+        return stats.bytes_sent + stats.message_bytes_received
+
+    async def _turn(self) -> None:
+        self._turn_began_at = self._work()
+        await asyncio.sleep(0)
 
     async def _until_can_send(self) -> None:
         if self._is_greedy():
-            self._turn_began_at = self._connection.stats.bytes_sent
-            await asyncio.sleep(0)
+            await self._turn()
         connection = self._connection
         await self._until(lambda: connection.can_send or connection.state is not State.OPEN)
 
@@ -500,7 +525,9 @@ class Link(asyncio.BufferedProtocol):
         """Nothing to do: with a high mark of 0 this says no more than the buffer's size."""
 
     def resume_writing(self) -> None:
-        self.websocket._settle()
+        # TLS also calls this from within a write, when what is written does not count yet.
+        if self.websocket._in_flight:
+            self.websocket._settle()
 
 
 class _OneAtATime:
@@ -518,6 +545,30 @@ class _OneAtATime:
         self._taken = False
 
 
+class _SendTurn(asyncio.Lock):
+    """Whose turn it is to send: first come, first served.
+
+    :ivar wanted: how many have it or wait for it. The lock itself is free for a moment between
+        one and the next; who comes then must not overtake.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted = 0
+
+    async def __aenter__(self) -> None:
+        self.wanted += 1
+        try:
+            await self.acquire()
+        except BaseException:
+            self.wanted -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.wanted -= 1
+        self.release()
+
+
 _SCRATCH_SIZE = 256 * 1024
 
 _FAIR_SHARE = 64 * 1024
@@ -529,6 +580,19 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
+
+
+def tls_options(context: tls.SSLContext, config: Config) -> dict[str, Any]:
+    """Arguments for transports over TLS, with the timeouts of ``config`` in place of asyncio's."""
+    return {
+        "ssl": context,
+        "ssl_handshake_timeout": min(config.open_timeout, _A_DAY),
+        "ssl_shutdown_timeout": min(config.close_timeout, _A_DAY),
+    }
+
+
+_A_DAY = 86_400.0
+"""In seconds: event loops do not take inf."""
 
 
 async def _iterate(parts: Parts) -> AsyncGenerator[str | bytes, None]:

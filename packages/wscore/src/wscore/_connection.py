@@ -149,7 +149,7 @@ class Connection:
     __slots__ = (
         *("config", "role", "state", "stats", "request", "response", "subprotocol"),
         *("_handshake", "_open_error", "_inbox", "_outbox", "_timers", "_pings"),
-        *("_writing", "_keepalive", "_awaiting", "_slept", "_pong_frozen", "_timed_message"),
+        *("_writing", "_keepalive", "_awaiting", "_slept", "_timed_message"),
         *("_reason", "_close_frame", "_close_sent", "_close_received", "_end_noted", "_close_by"),
         *("_failing", "_peer_ended", "_gone", "__weakref__"),
     )
@@ -174,11 +174,10 @@ class Connection:
         # Bytes wait to be written, and the SEND timer runs.
         self._writing = False
         # The latest keepalive ping; whether a sign of life is awaited since it left; whether its
-        # deadline was once met late; what is left of its time while it stands still.
+        # deadline was once met late.
         self._keepalive: Ping | None = None
         self._awaiting = False
         self._slept = False
-        self._pong_frozen: float | None = None
         self._timed_message = 0
         # How it ends.
         self._reason: CloseReason | None = None
@@ -232,7 +231,8 @@ class Connection:
         :raises ValueError: the extensions are not what ``config`` can do.
         """
         self = cls(role, config or Config(), now)
-        negotiated = _deflate.confirm(extensions, self.config.deflate)
+        read = _deflate.confirm if role is Role.CLIENT else _deflate.confirm_own
+        negotiated = read(extensions, self.config.deflate)
         self._become_open(subprotocol, negotiated, leftover, now)
         return self
 
@@ -271,6 +271,8 @@ class Connection:
 
         :raises InvalidState: no buffer was offered.
         """
+        if self.state is State.CLOSED:
+            return
         raise InvalidState(
             f"{size} bytes cannot have been read into receive_buffer(): it offered none; "
             "pass what was read to receive_data()"
@@ -346,7 +348,8 @@ class Connection:
                 case Timer.IDLE:
                     text = f"no message for {config.idle_timeout:g} s"
                     self._fail(Failure(Cause.IDLE_TIMEOUT, text), now, flush=True)
-                case Timer.PING:
+                case _:
+                    assert timer is Timer.PING
                     self._send_keepalive(now)
                     self._timers.start(Timer.PING, now + config.ping_interval)
 
@@ -359,13 +362,14 @@ class Connection:
             ``subprotocols`` that the client offers, if any; or a :class:`~wscore.Response` to
             refuse with.
         :raises InvalidState: there is no request to answer.
+        :raises ConnectionClosed: it is refused already, or the connection ended meanwhile.
         :raises ValueError, TypeError: the answer cannot be sent; another one can.
         """
+        if self.state in (State.CLOSING, State.CLOSED):
+            self._raise_not_open()
         handshake = self._handshake
         if not isinstance(handshake, ServerHandshake) or self.request is None:
             raise InvalidState("there is no request to respond to")
-        if self.state is not State.CONNECTING:
-            self._raise_not_open()
         if isinstance(answer, Response):
             data = handshake.refuse(answer)
             assert handshake.response is not None
@@ -441,10 +445,11 @@ class Connection:
         :raises InvalidState: the connection is not open yet.
         :raises ConnectionClosed: it is closing or closed.
         :raises ValueError: the payload is too long, or a ping with it is in flight.
+        :raises TypeError: the payload is not bytes-like.
         """
         if self.state is not State.OPEN:
             self._raise_not_open()
-        ping = self._pings.add(None if payload is None else bytes(payload), now)
+        ping = self._pings.add(None if payload is None else _to_bytes(payload), now)
         self._outbox.put_ping(ping)
         self._note_writing(now)
         return ping
@@ -459,12 +464,14 @@ class Connection:
         :raises InvalidState: the connection is not open yet.
         :raises ConnectionClosed: it is closing or closed.
         :raises ValueError: the payload is longer than 125 bytes.
+        :raises TypeError: the payload is not bytes-like.
         """
         if self.state is not State.OPEN:
             self._raise_not_open()
+        payload = _to_bytes(payload)
         if len(payload) > 125:
             raise ValueError(f"a pong carries at most 125 bytes, not {len(payload)}")
-        self._outbox.put_pong(bytes(payload))
+        self._outbox.put_pong(payload)
         self._note_writing(now)
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", *, now: float) -> None:
@@ -596,9 +603,10 @@ class Connection:
             return self.config.read_size if inbox.end is not None else inbox.want_read
         if self.state is State.CONNECTING and self._handshake is not None:
             held = self._handshake.held
-            waiting = self.role is Role.SERVER and self.request is not None
-            if waiting and held >= self.config.control_look_ahead:
-                return 0
+            if self.role is Role.SERVER and self.request is not None:
+                # What is behind the head waits for respond(), as behind a full queue.
+                full = held >= self.config.control_look_ahead
+                return 0 if full else max(0, self.config.read_size - held)
             return max(1, self.config.read_size - held)
         return self.config.read_size
 
@@ -898,7 +906,10 @@ class Connection:
             self._become_closed(Transport.CLOSE)
 
     def _advance(self, now: float) -> None:
-        """Decode what the inbox may take, and act on what comes with it."""
+        """Decode what the inbox may take, and act on what comes with it.
+
+        Pings come only while it is OPEN: they were looked for in all that came before its end.
+        """
         inbox = self._the_inbox()
         before = self.stats.messages_received
         for head, payload, _ in inbox.advance():
@@ -907,20 +918,20 @@ class Connection:
                 self._receive_close(payload, now)
             elif opcode == PING:
                 self.stats.pings_received += 1
-                if self.state is State.OPEN:
-                    self._outbox.put_pong(payload)
-                    self._note_writing(now)
+                self._outbox.put_pong(payload)
+                self._note_writing(now)
             else:
                 self._pings.answer(payload, now)
         if self.state is State.OPEN:
             if self.stats.messages_received != before:
                 self._note_message(now)
-            if inbox.end is not None and not self._end_noted:
-                self._note_end(now)
+            if inbox.end is not None:
+                if not self._end_noted:
+                    self._note_end(now)
             elif self.config.message_timeout != INF:
                 self._time_message(now)
             if self._awaiting:
-                self._freeze_pong(now)
+                self._time_pong(now)
         elif self.state is State.CLOSING and inbox.close is not None:
             self._close_received = inbox.close
             self._finish_closing()
@@ -993,23 +1004,26 @@ class Connection:
     def _note_ping_left(self, ping: Ping, now: float) -> None:
         """The peer's time starts when the ping's last byte has left."""
         ping.left = now
-        if ping is self._keepalive and self._awaiting:
-            self._timers.start(Timer.PONG, now + self.config.ping_timeout)
-            self._freeze_pong(now)
+        if self._awaiting:
+            self._time_pong(now)
 
     def _note_life(self) -> None:
         """Any byte received since the keepalive ping left is a sign of life."""
         if self._keepalive is not None and self._keepalive.left is not None:
             self._awaiting = False
-            self._pong_frozen = None
             self._timers.stop(Timer.PONG)
 
-    def _freeze_pong(self, now: float) -> None:
-        """While we do not read, the peer's silence is our own doing: its time stands still."""
-        if self.want_read == 0:
-            if self._pong_frozen is None and (when := self._timers.when(Timer.PONG)) != INF:
-                self._pong_frozen = max(0.0, when - now)
-                self._timers.stop(Timer.PONG)
-        elif self._pong_frozen is not None:
-            self._timers.start(Timer.PONG, now + self._pong_frozen)
-            self._pong_frozen = None
+    def _time_pong(self, now: float) -> None:
+        """The PONG timer runs from when the keepalive ping left, or from when we read again.
+
+        While we do not read, the peer's silence is our own doing. Reading can only stop before
+        the timer runs: what stops it is bytes, and they are a sign of life.
+        """
+        left = self._keepalive is not None and self._keepalive.left is not None
+        if left and self.want_read and self._timers.when(Timer.PONG) == INF:
+            self._timers.start(Timer.PONG, now + self.config.ping_timeout)
+
+
+def _to_bytes(payload: bytes | bytearray | memoryview) -> bytes:
+    # memoryview refuses a number, of which bytes() would make that many zeros.
+    return bytes(memoryview(payload))

@@ -393,7 +393,6 @@ class Decoder:
     def _look_through(self) -> None:
         if not self._looking:
             self._looking = True
-            self._stuck = False
             self._skip = self._rest
             unseen = self._buffer[self._at :]
             self._buffer, self._at = b"", 0
@@ -437,16 +436,14 @@ class Decoder:
             payload = data[payload_at:done]
             if masked:
                 payload = mask(payload, data[payload_at - 4 : payload_at])
-            if head & OPCODE == CLOSE:
-                if isinstance(decode_close(payload), Failure):
-                    self._stuck = True
-                    break
-                self._found.append((head, payload, 0))
-                self._ended = True
-                self._tail = b""
-                return
+            closes = head & OPCODE == CLOSE
+            if closes and isinstance(decode_close(payload), Failure):
+                self._stuck = True
+                break
             self._found.append((head, payload, 0))
-            at = done
+            self._ended = closes
+            # What follows a Close frame is nothing (section 5.5.1).
+            at = end if closes else done
         if self._stuck:
             ahead += data[at:]
             self._tail = b""
@@ -481,7 +478,6 @@ class Skimmer:
         if at == len(data):
             return
         buffer = self._tail + bytes(data[at:])
-        self._tail = b""
         at, end = 0, len(buffer)
         while at < end:
             hop = _read_header(buffer, at, end)
@@ -517,8 +513,7 @@ def _read_header(data: bytes, at: int, end: int) -> tuple[int, bool, int, int] |
     if length > 125:
         width = 2 if length == 126 else 8
         payload_at += width
-        if end >= at + 2 + width:
-            length = int.from_bytes(data[at + 2 : at + 2 + width], "big")
+        length = int.from_bytes(data[at + 2 : at + 2 + width], "big")
     return (data[at], masked, payload_at, length) if payload_at <= end else None
 
 

@@ -108,7 +108,7 @@ class Inbox:
         """Decode what the queue may take; return the control frames that came along."""
         controls: list[Frame] = []
         decoder = self._decoder
-        while self._decoding:
+        while self._decoding and decoder.failure is None:
             if self._paced:
                 frames = decoder.look_ahead()
             elif self.full:
@@ -118,8 +118,6 @@ class Inbox:
                     self._high - len(self._queue), self._high_bytes - self._size
                 )
             if not frames:
-                if decoder.failure is not None:
-                    self._fail(decoder.failure)
                 break
             self._stats.frames_received += len(frames)
             for i, frame in enumerate(frames):
@@ -130,6 +128,8 @@ class Inbox:
                     self._skim(frames[i + 1 :])
                     break
             self._note_fullness()
+        if self._decoding and decoder.failure is not None:
+            self._fail(decoder.failure)
         return controls
 
     def _fail(self, failure: Failure) -> None:

@@ -40,9 +40,6 @@ progress is only seen in whole chunks (the default high mark of asyncio's transp
 _MAX_CONTROL = 2 + 4 + MAX_PAYLOAD
 """Bytes of the longest control frame; kept free in a chunk, that one always fits."""
 
-_MIN_HEADER = 2
-"""Bytes that a waiting message or part counts for at least: empty ones take memory too."""
-
 CLOSE_LEFT: Final = "close"
 """The mark behind our Close frame."""
 
@@ -255,7 +252,6 @@ class Outbox:
         if final:
             entry.final = True
             self._open = None
-            self._behind = 0
         self._note_level()
 
     def finish(self, close: bytes) -> None:
@@ -580,5 +576,8 @@ def to_payload(message: str | bytes | bytearray | memoryview) -> tuple[int, byte
 
 
 def _weight(payload: bytes) -> int:
-    """Bytes that a message or part counts for while it waits."""
-    return len(payload) + _MIN_HEADER
+    """Bytes that a message or part counts for while it waits.
+
+    An empty one is not free: a peer that makes us answer with them must not take all memory.
+    """
+    return len(payload) or 1

@@ -62,10 +62,7 @@ class Pings:
     def add(self, payload: bytes | None, now: float, *, keepalive: bool = False) -> Ping:
         """A new ping; its payload is fresh unless given, and unlike those in flight."""
         if payload is None:
-            payload = self._entropy(4)
-            # Counting on, not drawing again: fixed entropy would draw the same for ever.
-            while payload in self._in_flight:
-                payload = ((int.from_bytes(payload, "big") + 1) % 2**32).to_bytes(4, "big")
+            payload = self._fresh()
         elif len(payload) > MAX_PAYLOAD:
             raise ValueError(
                 f"a ping carries at most {MAX_PAYLOAD} bytes, not {len(payload)} "
@@ -75,6 +72,13 @@ class Pings:
             raise ValueError(f"a ping with the payload {payload!r} is in flight already")
         ping = self._in_flight[payload] = Ping(payload, now, keepalive=keepalive)
         return ping
+
+    def _fresh(self) -> bytes:
+        payload = self._entropy(4)
+        # Counting on, not drawing again: fixed entropy would draw the same for ever.
+        while payload in self._in_flight:
+            payload = ((int.from_bytes(payload, "big") + 1) % 2**32).to_bytes(4, "big")
+        return payload
 
     def forget(self, ping: Ping) -> None:
         """Stop waiting for this ping's pong; harmless if none is awaited."""
@@ -89,12 +93,12 @@ class Pings:
         answered = self._in_flight.get(payload)
         if answered is None:
             return
-        for earlier in list(self._in_flight.values()):
-            del self._in_flight[earlier.payload]
+        in_flight = list(self._in_flight.values())
+        for ping in in_flight[: in_flight.index(answered) + 1]:
+            del self._in_flight[ping.payload]
             # A pong may be read before the transport says that the ping has left.
-            earlier.round_trip = now - (earlier.started if earlier.left is None else earlier.left)
-            if earlier is answered:
-                break
-        last = answered.round_trip or 0.0
+            ping.round_trip = now - (ping.started if ping.left is None else ping.left)
+        last = answered.round_trip
+        assert last is not None
         before = last if self.latency is None else self.latency.smoothed
         self.latency = Latency(last, before + (last - before) / 8)

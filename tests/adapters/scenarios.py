@@ -1,0 +1,848 @@
+"""The one table of what every adapter does alike, whatever the runtime.
+
+A scenario is a function of a :class:`Runtime`; it imports no event loop. Both ends are ours:
+what takes a peer that misbehaves stands in the tests of the adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, TypeAlias
+
+import pytest
+
+from wscore import (
+    Accept,
+    Cause,
+    CloseBy,
+    CloseFrame,
+    CloseReason,
+    ConcurrencyError,
+    ConnectionClosed,
+    Deflate,
+    HandshakeRefused,
+    HandshakeRejected,
+    Latency,
+    Message,
+    Prepared,
+    Request,
+    Response,
+    SendBufferFull,
+    State,
+    Stats,
+)
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+class Socket(Protocol):
+    """A WebSocket of any adapter."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def stats(self) -> Stats: ...
+    @property
+    def subprotocol(self) -> str | None: ...
+    @property
+    def request(self) -> Request | None: ...
+    @property
+    def response(self) -> Response | None: ...
+    @property
+    def latency(self) -> Latency | None: ...
+    @property
+    def close_reason(self) -> CloseReason | None: ...
+    async def send(
+        self, message: Any, *, compress: bool | None = None, key: Any = None
+    ) -> bool: ...
+    async def recv(self) -> Message: ...
+    def __aiter__(self) -> AsyncIterator[Message]: ...
+    def recv_streaming(self) -> AsyncIterator[Message]: ...
+    async def ping(self, payload: bytes | None = None) -> float: ...
+    async def pong(self, payload: bytes = b"") -> None: ...
+    async def close(self, code: int = 1000, reason: str = "") -> None: ...
+    async def wait_closed(self) -> CloseReason: ...
+    def abort(self) -> None: ...
+
+
+class Event(Protocol):
+    """Something that happens once."""
+
+    def set(self) -> None: ...
+    async def wait(self) -> object: ...
+
+
+class Listener(Protocol):
+    """A server of any adapter."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def connections(self) -> set[Any]: ...
+    async def close(self, code: int = 1001, reason: str = "") -> None: ...
+
+
+Handler: TypeAlias = Callable[[Any], Awaitable[object]]
+
+
+class Runtime(Protocol):
+    """What a scenario needs of an adapter and its event loop."""
+
+    def serve(self, handler: Handler, **options: Any) -> AbstractAsyncContextManager[Listener]:
+        """A server on a free port of 127.0.0.1."""
+
+    def connect(self, url: str, **options: Any) -> AbstractAsyncContextManager[Socket]:
+        """A client."""
+
+    def event(self) -> Event:
+        """An event."""
+
+    def giving_up_after(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        """Cancel what takes longer, and go on behind it."""
+
+    async def together(self, *functions: Callable[[], Awaitable[object]]) -> None:
+        """Run functions at the same time until all have returned."""
+
+
+Scenario: TypeAlias = Callable[[Runtime], Awaitable[None]]
+
+SCENARIOS: list[Scenario] = []
+
+
+def scenario(function: Scenario) -> Scenario:
+    """Put a function into the table."""
+    SCENARIOS.append(function)
+    return function
+
+
+@asynccontextmanager
+async def both_ends(runtime: Runtime, **policy: Any) -> AsyncIterator[tuple[Socket, Socket]]:
+    """The client's and the server's end of a connection."""
+    met = runtime.event()
+    found: list[Socket] = []
+
+    async def handler(websocket: Socket) -> None:
+        found.append(websocket)
+        met.set()
+        await websocket.wait_closed()
+
+    async with (
+        runtime.serve(handler, **policy) as server,
+        runtime.connect(f"ws://127.0.0.1:{server.port}/", **policy) as client,
+    ):
+        await met.wait()
+        yield client, found[0]
+
+
+async def echo(websocket: Socket) -> None:
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def receive_close(websocket: Socket) -> CloseReason:
+    """Receive until there will never be another message; return why."""
+    try:
+        while True:
+            await websocket.recv()
+    except ConnectionClosed as closed:
+        return closed.reason
+
+
+async def parts_of(websocket: Socket) -> list[Message]:
+    return [part async for part in websocket.recv_streaming()]
+
+
+# ------------------------------------------------------------------------------- messages
+
+
+def _echoes(message: Message, **policy: Any) -> Scenario:
+    async def run(runtime: Runtime) -> None:
+        async with (
+            runtime.serve(echo, max_message_size=2 * MIB, **policy) as server,
+            runtime.connect(
+                f"ws://127.0.0.1:{server.port}/", max_message_size=2 * MIB, **policy
+            ) as client,
+        ):
+            assert await client.send(message)
+            assert await client.recv() == message
+
+    kind = "text" if isinstance(message, str) else "binary"
+    compressed = "_compressed" if policy else ""
+    run.__name__ = f"{kind}_of_{len(message)}_is_echoed{compressed}"
+    return run
+
+
+for size in (0, 1, 125, 126, 65_535, 65_536, MIB):
+    scenario(_echoes("x" * size))
+    scenario(_echoes(b"x" * size))
+    scenario(_echoes("ü" * size, compression="deflate"))
+
+
+@scenario
+async def bytes_like_messages_are_binary(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        for message in (bytearray(b"one"), memoryview(b"two"), Prepared(b"three")):
+            await client.send(message)
+        assert [await server.recv() for _ in range(3)] == [b"one", b"two", b"three"]
+
+
+@scenario
+async def what_is_no_message_raises_and_nothing_is_sent(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        for wrong in (None, 5, {"a": "b"}, [1, 2], [b"a"[0]], ["\ud800"], "\ud800"):
+            with pytest.raises((TypeError, ValueError)):
+                await client.send(wrong)
+        await client.send("good")
+        assert await server.recv() == "good"
+
+
+@scenario
+async def options_of_whole_messages_are_refused_for_parts(runtime: Runtime) -> None:
+    async with both_ends(runtime, overflow="replace") as (client, server):
+        for options in ({"compress": True}, {"compress": False}, {"key": "k"}):
+            with pytest.raises(TypeError):
+                await client.send(["a", "b"], **options)
+        await client.send("good")
+        assert await server.recv() == "good"
+
+
+@scenario
+async def messages_arrive_in_order(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+
+        async def send_all() -> None:
+            for i in range(500):
+                await client.send(str(i))
+
+        async def receive_all() -> None:
+            for i in range(500):
+                assert await server.recv() == str(i)
+
+        await runtime.together(send_all, receive_all)
+
+
+def _flood(size: int, count: int, **policy: Any) -> Scenario:
+    async def run(runtime: Runtime) -> None:
+        async with both_ends(runtime, **policy) as ends:
+
+            def sender(websocket: Socket) -> Callable[[], Awaitable[None]]:
+                async def send() -> None:
+                    for i in range(count):
+                        await websocket.send(i.to_bytes(4, "big") * (size // 4))
+
+                return send
+
+            def receiver(websocket: Socket) -> Callable[[], Awaitable[None]]:
+                async def receive() -> None:
+                    for i in range(count):
+                        assert await websocket.recv() == i.to_bytes(4, "big") * (size // 4)
+
+                return receive
+
+            await runtime.together(*map(sender, ends), *map(receiver, ends))
+
+    kind = "_compressed" if policy else ""
+    run.__name__ = f"floods_of_{size}_bytes_in_both_directions_at_once{kind}"
+    return run
+
+
+scenario(_flood(16, 2000))
+scenario(_flood(4 * KIB, 500))
+scenario(_flood(64 * KIB, 60))
+scenario(_flood(MIB, 8))
+scenario(_flood(4 * KIB, 200, compression="deflate"))
+
+
+@scenario
+async def iteration_ends_when_the_peer_closes_normally(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        await server.send("last")
+
+        async def receive() -> None:
+            assert [message async for message in client] == ["last"]
+
+        await runtime.together(receive, server.close)
+
+
+@scenario
+async def iteration_raises_when_the_peer_closes_otherwise(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+
+        async def receive() -> None:
+            with pytest.raises(ConnectionClosed):
+                async for _ in client:
+                    pass
+
+        async def close() -> None:
+            await server.close(4000, "no")
+
+        await runtime.together(receive, close)
+
+
+@scenario
+async def a_second_receiver_is_refused_and_the_first_goes_on(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+
+        async def first() -> None:
+            assert await client.recv() == "hello"
+
+        async def second() -> None:
+            with pytest.raises(ConcurrencyError):
+                await client.recv()
+            with pytest.raises(ConcurrencyError):
+                await parts_of(client)
+            await server.send("hello")
+
+        await runtime.together(first, second)
+
+
+@scenario
+async def a_receive_that_is_given_up_has_taken_nothing(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        async with runtime.giving_up_after(0.01):
+            await client.recv()
+        await server.send("one")
+        assert await client.recv() == "one"
+
+
+# ------------------------------------------------------------------------ messages in parts
+
+
+@scenario
+async def parts_are_one_message(runtime: Runtime) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        for part in (b"d", b"e", b"f"):
+            yield part
+
+    async with both_ends(runtime) as (client, server):
+        await client.send(["a", "b", "c"])
+        await client.send(source())
+        await client.send(part for part in ("g",))
+        assert [await server.recv() for _ in range(3)] == ["abc", b"def", "g"]
+        assert server.stats.frames_received == 7
+
+
+@scenario
+async def parts_are_one_message_compressed(runtime: Runtime) -> None:
+    async with both_ends(runtime, compression="deflate") as (client, server):
+        for _ in range(2):
+            await client.send(["a" * 5000, "b" * 5000])
+            assert await server.recv() == "a" * 5000 + "b" * 5000
+
+
+@scenario
+async def no_parts_are_no_message(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        assert await client.send([])
+        await client.send("next")
+        assert await server.recv() == "next"
+
+
+@scenario
+async def a_source_that_raises_at_first_sends_nothing(runtime: Runtime) -> None:
+    async def source() -> AsyncIterator[str]:
+        raise LookupError
+        yield ""
+
+    async with both_ends(runtime) as (client, server):
+        with pytest.raises(LookupError):
+            await client.send(source())
+        await client.send("good")
+        assert await server.recv() == "good"
+
+
+@scenario
+async def a_source_that_raises_in_the_middle_fails_the_connection(runtime: Runtime) -> None:
+    async def source() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+        raise LookupError
+
+    async with both_ends(runtime) as (client, server):
+        with pytest.raises(LookupError):
+            await client.send(source())
+        assert client.close_reason is not None
+        assert client.close_reason.cause is Cause.SEND_INTERRUPTED
+        assert (await receive_close(server)).code == 1011
+
+
+@scenario
+async def parts_of_two_types_fail_the_connection(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        with pytest.raises(TypeError):
+            await client.send(["a", "b", b"c"])
+        assert (await receive_close(server)).code == 1011
+
+
+@scenario
+async def other_messages_wait_until_one_in_parts_ends(runtime: Runtime) -> None:
+    begun, waiting = runtime.event(), runtime.event()
+
+    async def source() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+        begun.set()
+        await waiting.wait()
+        yield "c"
+
+    async with both_ends(runtime) as (client, server):
+
+        async def send_parts() -> None:
+            await client.send(source())
+
+        async def send_whole() -> None:
+            await begun.wait()
+            # A ping goes between the parts; the message does not.
+            await client.ping()
+            waiting.set()
+            await client.send("whole")
+
+        await runtime.together(send_parts, send_whole)
+        assert [await server.recv(), await server.recv()] == ["abc", "whole"]
+
+
+@scenario
+async def a_message_is_received_in_parts_as_they_arrive(runtime: Runtime) -> None:
+    arrived = runtime.event()
+
+    async def source() -> AsyncIterator[str]:
+        yield "first"
+        yield "second"
+        await arrived.wait()
+
+    async with both_ends(runtime) as (client, server):
+        parts: list[Message] = []
+
+        async def send() -> None:
+            await client.send(source())
+
+        async def receive() -> None:
+            async for part in server.recv_streaming():
+                parts.append(part)
+                arrived.set()
+
+        await runtime.together(send, receive)
+        assert parts[0] == "first"
+        assert "".join(map(str, parts)) == "firstsecond"
+
+
+@scenario
+async def an_empty_message_is_one_empty_part(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        await client.send("")
+        await client.send(b"")
+        assert [await parts_of(server), await parts_of(server)] == [[""], [b""]]
+
+
+@scenario
+async def the_rest_of_a_message_left_early_is_discarded(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+
+        async def send() -> None:
+            await client.send([b"x" * 100_000] * 9)
+            await client.send("next")
+
+        async def receive() -> None:
+            async for part in server.recv_streaming():
+                assert set(part) == {ord("x")}
+                break
+            assert await server.recv() == "next"
+
+        await runtime.together(send, receive)
+
+
+@scenario
+async def who_receives_in_parts_and_is_left_behind_is_told(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        await client.send("one")
+        await client.send("two")
+        parts = server.recv_streaming()
+        assert await anext(parts) == "one"
+        assert await server.recv() == "two"
+        await client.send("three")
+        assert [part async for part in parts] == []
+        assert await server.recv() == "three"
+
+
+@scenario
+async def who_is_left_behind_in_the_middle_of_a_message_is_refused_more(runtime: Runtime) -> None:
+    begun, left = runtime.event(), runtime.event()
+
+    async def source() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+        begun.set()
+        await left.wait()
+
+    async with both_ends(runtime) as (client, server):
+
+        async def send() -> None:
+            await client.send(source())
+            await client.send("next")
+
+        async def receive() -> None:
+            parts = server.recv_streaming()
+            await begun.wait()
+            assert await anext(parts) == "a"
+            async with runtime.giving_up_after(0.01):
+                await server.recv()
+            with pytest.raises(ConcurrencyError):
+                await anext(parts)
+            left.set()
+            assert await server.recv() == "next"
+
+        await runtime.together(send, receive)
+
+
+@scenario
+async def a_large_message_is_received_in_many_parts(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_message_size=4 * MIB, max_queue_bytes=MIB) as (
+        client,
+        server,
+    ):
+
+        async def send() -> None:
+            await client.send(b"x" * 4 * MIB)
+
+        async def receive() -> None:
+            parts = await parts_of(server)
+            assert len(parts) > 2
+            assert sum(map(len, parts)) == 4 * MIB
+
+        await runtime.together(send, receive)
+
+
+@scenario
+async def a_second_stream_of_parts_does_not_harm_the_first(runtime: Runtime) -> None:
+    begun, refused = runtime.event(), runtime.event()
+
+    async def source() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+        await refused.wait()
+
+    async with both_ends(runtime) as (client, server):
+
+        async def send() -> None:
+            await client.send(source())
+
+        async def first() -> None:
+            received = ""
+            async for part in server.recv_streaming():
+                received += str(part)
+                begun.set()
+            assert received == "ab"
+
+        async def second() -> None:
+            await begun.wait()
+            with pytest.raises(ConcurrencyError):
+                await parts_of(server)
+            refused.set()
+
+        await runtime.together(send, first, second)
+
+
+# ------------------------------------------------------------------------- pings and pongs
+
+
+@scenario
+async def a_ping_is_answered_while_the_peers_application_is_busy(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        assert client.latency is None
+        assert 0 <= await client.ping() < 5
+        assert client.latency is not None
+        assert 0 <= await server.ping(b"payload") < 5
+
+
+@scenario
+async def a_ping_is_answered_though_the_peers_queue_is_full(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_queue=2) as (client, server):
+        for i in range(10):
+            await client.send(str(i))
+        assert await client.ping() >= 0
+        assert [await server.recv() for _ in range(10)] == [str(i) for i in range(10)]
+
+
+@scenario
+async def a_ping_that_cannot_be_sent_raises(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, _):
+        with pytest.raises(ValueError):
+            await client.ping(b"x" * 126)
+        with pytest.raises(ValueError):
+            await client.pong(b"x" * 126)
+        assert await client.ping(b"x" * 125) >= 0
+
+
+@scenario
+async def a_pong_nobody_asked_for_is_sent_and_ignored(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        await client.pong(b"heartbeat")
+        await client.send("next")
+        assert await server.recv() == "next"
+        assert server.stats.frames_received == 2
+
+
+@scenario
+async def everything_raises_after_the_end(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, _):
+        await client.close()
+        for verb in (client.recv, client.ping, client.pong):
+            with pytest.raises(ConnectionClosed):
+                await verb()
+        for message in ("whole", ["in parts"]):
+            with pytest.raises(ConnectionClosed):
+                await client.send(message)
+        with pytest.raises(ConnectionClosed):
+            await parts_of(client)
+
+
+# -------------------------------------------------------------------------------- overflow
+
+
+@scenario
+async def a_full_send_buffer_is_reported_with_overflow_raise(runtime: Runtime) -> None:
+    async with both_ends(runtime, overflow="raise", max_queue=1) as (client, server):
+
+        async def fill() -> None:
+            for _ in range(10_000):
+                await client.send(b"x" * 65536)
+
+        with pytest.raises(SendBufferFull):
+            await fill()
+        server.abort()
+
+
+@scenario
+async def dropped_messages_are_told_and_counted(runtime: Runtime) -> None:
+    async with both_ends(runtime, overflow="drop_newest", max_queue=1) as (client, server):
+        sent = 0
+        while await client.send(b"x" * 65536):
+            sent += 1
+            assert sent < 10_000
+        assert client.stats.messages_dropped == 1
+        server.abort()
+
+
+# --------------------------------------------------------------------------------- closing
+
+
+@scenario
+async def both_sides_learn_who_closed_and_why(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        await client.close(4000, "because")
+        ours, theirs = await client.wait_closed(), await server.wait_closed()
+        assert (ours.code, ours.reason, ours.by) == (4000, "because", CloseBy.LOCAL)
+        assert (theirs.code, theirs.reason, theirs.by) == (4000, "because", CloseBy.PEER)
+        assert ours.clean
+        assert theirs.clean
+        assert theirs.close_received == CloseFrame(4000, "because")
+
+
+@scenario
+async def both_sides_may_close_at_once(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        await runtime.together(client.close, server.close, client.close)
+        assert (await client.wait_closed()).clean
+        assert (await server.wait_closed()).clean
+
+
+@scenario
+async def closing_again_is_harmless(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, _):
+        await client.close(4001)
+        await client.close(4002)
+        client.abort()
+        assert (await client.wait_closed()).code == 4001
+
+
+@scenario
+async def a_code_that_must_not_be_sent_closes_nothing(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        for code in (999, 1004, 1005, 1006, 1015, 2999, 5000):
+            with pytest.raises(ValueError):
+                await client.close(code)
+        await client.send("still open")
+        assert await server.recv() == "still open"
+
+
+@scenario
+async def what_was_sent_before_closing_arrives(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+
+        async def send_and_close() -> None:
+            for _ in range(3):
+                await client.send(b"x" * MIB)
+            await client.close()
+
+        async def receive() -> None:
+            assert [len(message) async for message in server] == [MIB] * 3
+
+        await runtime.together(send_and_close, receive)
+
+
+@scenario
+async def messages_can_be_received_after_the_peer_closed(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        for i in range(5):
+            await client.send(str(i))
+        await client.close()
+        await server.wait_closed()
+        assert [message async for message in server] == ["0", "1", "2", "3", "4"]
+
+
+@scenario
+async def closing_wakes_whoever_waits(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+
+        async def receive() -> None:
+            assert (await receive_close(client)).by is CloseBy.LOCAL
+
+        await runtime.together(receive, server.wait_closed, client.wait_closed, client.close)
+
+
+@scenario
+async def a_wait_for_the_end_that_is_given_up_changes_nothing(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        async with runtime.giving_up_after(0.01):
+            await client.wait_closed()
+        await client.send("still open")
+        assert await server.recv() == "still open"
+
+
+@scenario
+async def an_abort_says_nothing(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        client.abort()
+        assert (await client.wait_closed()).cause is Cause.ABORTED
+        reason = await server.wait_closed()
+        assert reason.by is CloseBy.TRANSPORT
+        assert reason.close_received is None
+
+
+@scenario
+async def a_block_that_raises_closes_with_1011(runtime: Runtime) -> None:
+    reasons: list[CloseReason] = []
+
+    async def handler(websocket: Socket) -> None:
+        reasons.append(await websocket.wait_closed())
+
+    async with runtime.serve(handler) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        with pytest.raises(LookupError):
+            async with runtime.connect(url):
+                raise LookupError
+        async with runtime.connect(url):
+            pass
+    assert [reason.code for reason in reasons] == [1011, 1000]
+
+
+@scenario
+async def a_message_over_the_limit_ends_the_connection(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_message_size=100) as (client, server):
+        await client.send("x" * 100)
+        await client.send("x" * 101)
+        assert await server.recv() == "x" * 100
+        reason = await receive_close(server)
+        assert (reason.code, reason.cause) == (1009, Cause.TOO_BIG)
+        assert (await receive_close(client)).code == 1009
+
+
+# ------------------------------------------------------------------------------- handshake
+
+
+@scenario
+async def the_request_and_the_response_are_seen(runtime: Runtime) -> None:
+    async def hook(request: Request) -> Accept:
+        assert request.query == "room=1"
+        assert request.headers.get("X-Token") == "secret"
+        return Accept(headers={"Set-Cookie": "a=b"})
+
+    async with (
+        runtime.serve(echo, on_request=hook) as server,
+        runtime.connect(
+            f"ws://user:pass@127.0.0.1:{server.port}/chat?room=1",
+            headers={"X-Token": "secret"},
+            origin="https://example.com",
+        ) as client,
+    ):
+        request, response = client.request, client.response
+        assert request is not None
+        assert response is not None
+        assert request.origin == "https://example.com"
+        assert request.headers["Authorization"] == "Basic dXNlcjpwYXNz"
+        assert (response.status, response.headers["Set-Cookie"]) == (101, "a=b")
+
+
+@scenario
+async def the_servers_preferred_subprotocol_is_chosen(runtime: Runtime) -> None:
+    async with runtime.serve(echo, subprotocols=["b", "a"]) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        for offered, chosen in ((["a", "b"], "b"), (["a"], "a"), (["c"], None), ([], None)):
+            async with runtime.connect(url, subprotocols=offered) as client:
+                assert client.subprotocol == chosen
+
+
+@scenario
+async def a_request_can_be_refused(runtime: Runtime) -> None:
+    def hook(request: Request) -> Response:
+        return Response(403, {"X-Why": "because"}, "go away")
+
+    async with runtime.serve(echo, on_request=hook) as server:
+        with pytest.raises(HandshakeRejected) as caught:
+            async with runtime.connect(f"ws://127.0.0.1:{server.port}/"):
+                pass
+    response = caught.value.response
+    assert (response.status, response.body) == (403, b"go away")
+    assert response.headers["X-Why"] == "because"
+    assert not isinstance(caught.value, HandshakeRefused)
+
+
+@scenario
+async def compression_is_used_by_both_sides_or_not_at_all(runtime: Runtime) -> None:
+    for server_side, client_side in (
+        ("deflate", "deflate"),
+        (Deflate(threshold=0), Deflate(server_no_context_takeover=True)),
+        (None, "deflate"),
+        ("deflate", None),
+    ):
+        async with (
+            runtime.serve(echo, compression=server_side) as server,
+            runtime.connect(f"ws://127.0.0.1:{server.port}/", compression=client_side) as client,
+        ):
+            for _ in range(3):
+                await client.send("x" * 5000)
+                assert await client.recv() == "x" * 5000
+            compressed = bool(server_side and client_side)
+            assert (client.stats.payload_bytes_sent < 5000) == compressed
+            assert (client.stats.payload_bytes_received < 5000) == compressed
+
+
+# --------------------------------------------------------------------------------- servers
+
+
+@scenario
+async def a_handler_that_returns_closes_with_1000(runtime: Runtime) -> None:
+    async def handler(websocket: Socket) -> None:
+        await websocket.send("bye")
+
+    async with (
+        runtime.serve(handler) as server,
+        runtime.connect(f"ws://127.0.0.1:{server.port}/") as client,
+    ):
+        assert [message async for message in client] == ["bye"]
+        assert (await client.wait_closed()).code == 1000
+
+
+@scenario
+async def a_server_that_closes_says_1001_to_everybody(runtime: Runtime) -> None:
+    async with runtime.serve(echo) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with runtime.connect(url) as one, runtime.connect(url) as two:
+            await one.ping()
+            await two.ping()
+            await server.close()
+            for client in (one, two):
+                assert (await client.wait_closed()).code == 1001
+            assert server.connections == set()
