@@ -92,18 +92,23 @@ class Runtime(Protocol):
 
     def serve(self, handler: Handler, **options: Any) -> AbstractAsyncContextManager[Listener]:
         """A server on a free port of 127.0.0.1."""
+        ...
 
     def connect(self, url: str, **options: Any) -> AbstractAsyncContextManager[Socket]:
         """A client."""
+        ...
 
     def event(self) -> Event:
         """An event."""
+        ...
 
     def giving_up_after(self, seconds: float) -> AbstractAsyncContextManager[object]:
         """Cancel what takes longer, and go on behind it."""
+        ...
 
     async def together(self, *functions: Callable[[], Awaitable[object]]) -> None:
         """Run functions at the same time until all have returned."""
+        ...
 
 
 Scenario: TypeAlias = Callable[[Runtime], Awaitable[None]]
@@ -201,7 +206,8 @@ async def what_is_no_message_raises_and_nothing_is_sent(runtime: Runtime) -> Non
 @scenario
 async def options_of_whole_messages_are_refused_for_parts(runtime: Runtime) -> None:
     async with both_ends(runtime, overflow="replace") as (client, server):
-        for options in ({"compress": True}, {"compress": False}, {"key": "k"}):
+        wrong: list[dict[str, Any]] = [{"compress": True}, {"compress": False}, {"key": "k"}]
+        for options in wrong:
             with pytest.raises(TypeError):
                 await client.send(["a", "b"], **options)
         await client.send("good")

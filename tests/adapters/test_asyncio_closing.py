@@ -180,6 +180,18 @@ async def test_a_peer_that_ended_its_side_is_still_told_goodbye() -> None:
         assert await peer.read_to_end() == b""
 
 
+async def test_a_peer_that_ended_its_side_still_gets_an_answer() -> None:
+    async def handler(websocket: WebSocket) -> None:
+        await until(lambda: websocket._connection.want_read == 0)
+        await websocket.send("answer")
+        assert await websocket.recv() == "question"
+
+    async with server_and_peer(handler) as (_, peer):
+        await peer.send(TextMessage(data="question"))
+        peer.end()
+        assert (await peer.receive(TextMessage)).data == "answer"
+
+
 async def test_a_peer_that_vanishes_is_noticed_by_keepalive() -> None:
     async with client_and_peer(ping_interval=0.05, ping_timeout=0.05, close_timeout=0.05) as ends:
         client, _ = ends

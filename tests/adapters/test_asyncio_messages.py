@@ -109,17 +109,35 @@ async def test_senders_are_served_first_come_first_served() -> None:
 async def test_nobody_overtakes_a_sender_whose_turn_has_come() -> None:
     async with client_and_peer() as (client, peer):
         filled = await fill(client)
-        first = asyncio.create_task(client.send("first"))
+
+        async def first_and_third() -> None:
+            await client.send("first")
+            # The second's turn has come, but it has not run yet; and this turn begins afresh,
+            # since who is greedy queues anyway.
+            client._turn_began_at = client._work()
+            await client.send("third")
+
+        sending = asyncio.create_task(first_and_third())
+        await asyncio.sleep(0)
         second = asyncio.create_task(client.send("second"))
         await turns()
         reading = asyncio.create_task(messages_from(peer))
-        # This runs when the first has sent and the second has not yet been woken.
-        first.add_done_callback(lambda _: third.append(asyncio.create_task(client.send("third"))))
-        third: list[asyncio.Task[bool]] = []
-        await asyncio.gather(first, second)
-        await third[0]
+        await asyncio.gather(sending, second)
         await client.close()
         assert (await reading)[filled:] == ["first", "second", "third"]
+
+
+async def test_reading_rests_while_nobody_receives() -> None:
+    async with client_and_peer() as (client, peer):
+        writing = asyncio.create_task(peer.send(BytesMessage(data=b"x" * MIB)))
+        await until(lambda: client._connection.can_receive)
+        await writing
+        writing = asyncio.create_task(peer.send(BytesMessage(data=b"x" * 32 * MIB)))
+        await until(lambda: client._connection.want_read == 0)
+        await turns(100)
+        assert not writing.done()
+        assert client.stats.bytes_received < 2 * MIB
+        writing.cancel()
 
 
 async def test_a_send_to_a_peer_that_stopped_reading_ends_by_send_timeout() -> None:

@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -203,6 +203,19 @@ async def test_a_hook_runs_within_open_timeout(caplog: pytest.LogCaptureFixture)
             assert await peer.read_to_end() == b""
     assert cancelled
     assert lines(caplog) == [(logging.INFO, False)]
+
+
+async def test_a_hook_that_is_out_of_time_accepts_nothing_however_late_other_timers_are() -> None:
+    async def hook(request: Request) -> None:
+        for websocket in server._tasks.values():
+            assert websocket._timer is not None
+            websocket._timer.cancel()
+        await asyncio.get_running_loop().create_future()
+
+    async with serve(echo, "127.0.0.1", 0, on_request=hook, open_timeout=0.05) as server:
+        with await Peer.dial(server.port) as peer:
+            await peer.write(REQUEST)
+            assert await peer.read_to_end() == b""
 
 
 async def test_a_client_that_leaves_while_the_hook_runs_is_not_answered(
@@ -456,7 +469,6 @@ async def test_what_is_accepted_while_the_server_closes_is_not_served(
 
     async with serve(handler, "127.0.0.1", 0, ssl=server_tls) as server:
         loop = asyncio.get_running_loop()
-        made: asyncio.Future[None] = loop.create_future()
         accepted = socket.create_connection(("127.0.0.1", server.port))
         with accepted:
             accepted.setblocking(False)
@@ -469,14 +481,13 @@ async def test_what_is_accepted_while_the_server_closes_is_not_served(
             incoming.write(await loop.sock_recv(accepted, 65536))
             await server.close()
             tls.do_handshake()
+            tls.write(REQUEST)
             await loop.sock_sendall(accepted, outgoing.read())
-            data = b"x"
-            while data:
-                try:
-                    data = await loop.sock_recv(accepted, 65536)
-                except ConnectionResetError:
-                    break
-        made.cancel()
+            # Long before open_timeout.
+            async with asyncio.timeout(5):
+                with suppress(ConnectionResetError):
+                    while await loop.sock_recv(accepted, 65536):
+                        pass
     assert served == []
 
 
@@ -496,7 +507,8 @@ async def test_handlers_that_do_not_return_are_cancelled() -> None:
         connect(f"ws://127.0.0.1:{server.port}/") as client,
     ):
         await client.ping()
-        await server.close()
+        async with asyncio.timeout(2):
+            await server.close()
         assert cancelled
         assert (await client.wait_closed()).code == 1001
 

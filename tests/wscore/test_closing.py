@@ -112,6 +112,18 @@ def test_failing_ends_the_write_side_and_reads_on_so_that_the_close_is_not_lost(
     assert connection.transport is Transport.CLOSE
 
 
+@pytest.mark.parametrize("cause", [Cause.IDLE_TIMEOUT, Cause.HANDLER_ERROR])
+def test_a_close_that_is_no_failure_keeps_the_transport_for_the_peers_close(cause: Cause) -> None:
+    peer = RawPeer.opened(Config(idle_timeout=5.0))
+    if cause is Cause.IDLE_TIMEOUT:
+        peer.wait(5.0)
+    else:
+        peer.connection.fail(cause, now=0.0)
+    assert [head for head, _ in peer.read()] == [CLOSE]
+    assert (peer.connection.state, peer.connection.transport) == (State.CLOSING, Transport.KEEP)
+    assert reason_of(peer.connection).cause is cause
+
+
 def test_a_server_that_failed_need_not_wait_once_the_peer_closes_too() -> None:
     peer = RawPeer.opened()
     peer.send(RESERVED)

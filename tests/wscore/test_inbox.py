@@ -182,6 +182,24 @@ def test_a_message_is_begun_only_below_the_high_mark() -> None:
     assert inbox.take() is None
 
 
+@pytest.mark.parametrize("high", [1, 2, 3])
+def test_the_message_that_is_arriving_has_its_place_in_the_queue(high: int) -> None:
+    inbox = new(Config(max_queue=(high, 0)))
+    receive(inbox, frame(TEXT, "a"), frame(FIN, "b") + text() * 5)
+    for _ in range(high):
+        assert inbox.take() is not None
+    assert inbox.take() is None
+
+
+def test_a_message_that_is_discarded_takes_no_place_in_the_queue() -> None:
+    inbox = new(Config(max_queue=(1, 0)))
+    receive(inbox, frame(TEXT, "a"))
+    inbox.take_part()
+    inbox.discard_rest()
+    receive(inbox, frame(FIN, "b") + text("c") + text("d"))
+    assert (inbox.take(), inbox.take()) == ("c", None)
+
+
 def test_a_full_queue_is_filled_again_only_from_its_low_mark() -> None:
     inbox = new(Config(max_queue=(4, 1)))
     receive(inbox, b"".join(text(str(i)) for i in range(10)))
@@ -221,6 +239,15 @@ def test_bytes_are_bounded_like_messages() -> None:
     assert took == [True, True, True, True, False]
 
 
+def test_what_is_queued_leaves_the_less_room_for_what_comes() -> None:
+    inbox = new(Config(max_queue_bytes=100))
+    receive(inbox, binary(60), binary(50) * 2)
+    sizes = []
+    while (message := inbox.take()) is not None:
+        sizes.append(len(message))
+    assert sizes == [60, 50]
+
+
 def test_text_counts_by_its_bytes() -> None:
     """Not by its characters: "€" has three bytes of UTF-8."""
     inbox = new(Config(max_queue_bytes=9))
@@ -238,7 +265,10 @@ def test_a_message_larger_than_what_is_left_still_gets_in() -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@given(sizes=st.lists(st.integers(0, 300), max_size=30), step=st.integers(1, 4000))
+@given(
+    sizes=st.lists(st.one_of(st.integers(0, 9), st.integers(0, 300)), max_size=30),
+    step=st.integers(1, 4000),
+)
 def test_the_queue_never_holds_its_bound_and_a_message_more(
     compressed: bool, sizes: list[int], step: int
 ) -> None:
@@ -906,7 +936,8 @@ def test_a_violation_behind_a_slow_taker_answers_no_ping_that_follows() -> None:
     inbox = new(Config(max_queue_bytes=4))
     receive(inbox, frame(BINARY, b"a"))
     inbox.take_part()
-    controls = receive(inbox, frame(CONTINUATION, bytes(8)) + frame(RESERVED) + frame(FIN | PING))
+    # The message inside a message looks well to who only looks ahead.
+    controls = receive(inbox, frame(CONTINUATION, bytes(8)) + binary(1) + frame(FIN | PING))
     assert controls == []
     assert cause(inbox) is Cause.PROTOCOL_ERROR
 
@@ -949,6 +980,18 @@ def test_a_message_that_never_ends_is_lost_though_parts_of_it_were_taken() -> No
     assert inbox.lost == 1
 
 
+def test_what_a_slow_taker_has_before_him_is_not_lost_yet() -> None:
+    inbox = new(Config(max_queue_bytes=2))
+    receive(inbox, frame(BINARY, b"a"))
+    inbox.take_part()
+    receive(inbox, frame(CONTINUATION, b"bc"), frame(FIN, b"d"))
+    assert inbox.blocked
+    inbox.finish()
+    assert inbox.lost == 0
+    assert take_parts(inbox) == [Part(b"bc", final=False), Part(b"d", final=True)]
+    assert inbox.lost == 0
+
+
 # Discarding the rest
 
 
@@ -982,6 +1025,7 @@ def test_the_rest_of_a_message_can_be_discarded_in_any_phase(phase: str, compres
     inbox.advance()
     receive(inbox, stream[cut:])
     assert take_all(inbox) == ["next"]
+    assert not inbox.streaming
     assert (inbox.lost, inbox.end) == (0, None)
 
 
@@ -992,6 +1036,19 @@ def test_the_rest_can_be_discarded_inside_of_a_character() -> None:
     assert inbox.take_part() is None
     receive(inbox, frame(FIN, "€".encode()[2:]) + text("next"))
     assert take_all(inbox) == ["next"]
+
+
+def test_discarding_gives_memory_back_at_once() -> None:
+    def discard() -> Inbox:
+        inbox = new()
+        receive(inbox, frame(BINARY, b"1"))
+        inbox.take_part()
+        receive(inbox, frame(CONTINUATION, bytes(MIB // 2))[:-1], b"2")
+        inbox.discard_rest()
+        return inbox
+
+    left, _ = grown(discard)
+    assert left < 64 * KIB
 
 
 def test_what_is_discarded_takes_no_memory() -> None:

@@ -211,6 +211,18 @@ def test_silence_behind_a_violation_that_waits_is_not_the_cause() -> None:
     assert reason_of(peer.connection).cause is Cause.PROTOCOL_ERROR
 
 
+def test_taking_what_was_received_before_the_ping_left_is_no_sign_of_life() -> None:
+    peer = RawPeer.opened(Config(max_queue=2))
+    for i in range(6):
+        peer.send(FIN | TEXT, b"%d" % i)
+    peer.wait(20.0)
+    peer.read()
+    peer.wait(10.0)
+    for i in range(6):
+        assert peer.connection.take_message(now=peer.now) == str(i)
+    assert peer.time_of(peer.is_over) == 40.0
+
+
 # ------------------------------------------------------------------- a consumer that is slow
 
 

@@ -600,12 +600,14 @@ def test_the_time_of_a_message_does_not_run_while_we_do_not_read_on() -> None:
     assert peer.connection.deadline == 65.0
 
 
-def test_the_time_of_a_message_does_not_hurry_the_end_behind_other_messages() -> None:
-    config = Config(message_timeout=0.5, max_queue=(2, 1), fail_timeout=2.0)
-    peer = RawPeer.opened(config)
-    peer.send_raw(peer.frame(FIN | TEXT, b"first") * 2 + peer.frame(TEXT, b"never ends"))
+@pytest.mark.parametrize("begins", ["before the end", "when there is room"])
+def test_the_time_of_a_message_does_not_hurry_the_end_behind_other_messages(begins: str) -> None:
+    whole = 1 if begins == "before the end" else 2
+    peer = RawPeer.opened(Config(message_timeout=0.5, max_queue=(2, 1), fail_timeout=2.0))
+    peer.send_raw(peer.frame(FIN | TEXT, b"first") * whole + peer.frame(TEXT, b"never ends"))
     peer.end()
-    assert peer.connection.take_message(now=0.0) == "first"
+    if whole == 2:
+        assert peer.connection.take_message(now=0.0) == "first"
     assert peer.time_of(peer.is_over) == 2.0
 
 
@@ -619,6 +621,15 @@ def test_the_receive_queue_takes_no_more_than_its_mark_and_one_message() -> None
     assert (stats.messages_received, stats.queue_bytes_high_water) == (2, 1099)
     assert [len(message) for message in peer.take_all()] == [99, 1000, 1000, 1000]
     assert stats.queue_bytes_high_water == 1099
+
+
+def test_the_receive_queue_counts_the_message_that_is_arriving() -> None:
+    peer = RawPeer.opened(Config(max_queue=3))
+    peer.send(FIN | TEXT, b"first")
+    peer.send(TEXT, b"arri")
+    peer.send_raw(peer.frame(FIN | CONTINUATION, b"ving") + peer.frame(FIN | TEXT, b"x") * 5)
+    assert peer.connection.stats.queue_high_water == 3
+    assert peer.take_all() == ["first", "arriving", *["x"] * 5]
 
 
 @pytest.mark.parametrize("max_queue_bytes", [1, 1000])
@@ -1171,6 +1182,15 @@ def test_the_time_of_the_writer_does_not_run_when_all_is_written() -> None:
     assert peer.connection.deadline == 30.0
     peer.read()
     assert peer.connection.deadline == NEVER
+
+
+def test_the_time_of_the_writer_begins_anew_when_there_is_something_to_write_again() -> None:
+    peer = RawPeer.opened(Config(ping_interval=NEVER))
+    for _ in range(2):
+        peer.connection.send("x", now=peer.now)
+        assert peer.connection.deadline == peer.now + 30.0
+        peer.read()
+        peer.wait(100.0)
 
 
 def test_a_writer_that_is_stuck_while_closing_ends_by_send_timeout() -> None:

@@ -117,8 +117,6 @@ class connect:  # noqa: N801  (used like a function: awaited, or as a context ma
         if self._unix_path is not None:
             await loop.create_unix_connection(lambda: link, self._unix_path, **self._tls)
         elif self._sock is not None:
-            # A write to a blocking one would stop the loop.
-            self._sock.setblocking(False)
             try:
                 await loop.create_connection(lambda: link, sock=self._sock, **self._tls)
             except BaseException:

@@ -352,7 +352,8 @@ class WebSocket:
                 with suppress(OSError):
                     if transport.can_write_eof():
                         transport.write_eof()
-            case Transport.CLOSE:
+            # Closed twice, a transport over TLS forgets how to abort.
+            case Transport.CLOSE if not transport.is_closing():
                 transport.close()
             case Transport.ABORT:
                 transport.abort()
@@ -583,11 +584,10 @@ _scratch = _Scratch()
 
 
 def tls_options(context: tls.SSLContext, config: Config) -> dict[str, Any]:
-    """Arguments for transports over TLS, with the timeouts of ``config`` in place of asyncio's."""
+    """Arguments for transports over TLS; the end of its handshake is ``open_timeout``'s to say."""
     return {
         "ssl": context,
         "ssl_handshake_timeout": min(config.open_timeout, _A_DAY),
-        "ssl_shutdown_timeout": min(config.close_timeout, _A_DAY),
     }
 
 

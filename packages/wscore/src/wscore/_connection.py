@@ -767,7 +767,8 @@ class Connection:
         """
         if self._outbox.want_write:
             return
-        exchanged = self._close_sent is not None and self._close_received is not None
+        # Our Close frame was the last to be written.
+        exchanged = self._close_received is not None
         if self._peer_ended or (exchanged and self.role is Role.SERVER):
             self._become_closed(Transport.CLOSE)
 

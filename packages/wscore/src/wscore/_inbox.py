@@ -114,9 +114,9 @@ class Inbox:
             elif self.full:
                 frames = decoder.decode(0, 0)
             else:
-                frames = decoder.decode(
-                    self._high - len(self._queue), self._high_bytes - self._size
-                )
+                # The message that is arriving has its place in the queue already.
+                begun = len(self._queue) + (self._opcode != 0)
+                frames = decoder.decode(self._high - begun, self._high_bytes - self._size)
             if not frames:
                 break
             self._stats.frames_received += len(frames)
