@@ -58,7 +58,7 @@ async def test_a_url_that_is_none_raises_its_own_error() -> None:
 
 async def test_a_socket_and_a_path_exclude_each_other() -> None:
     with socket.socket() as sock, pytest.raises(ValueError):
-        connect("ws://example.com/", sock=sock, unix_path="/tmp/socket")
+        connect("ws://example.com/", sock=sock, unix_path="socket")
 
 
 async def test_a_connection_may_be_awaited_or_entered() -> None:
@@ -71,8 +71,8 @@ async def test_a_connection_may_be_awaited_or_entered() -> None:
             assert same is websocket
             assert other.local_address != websocket.local_address
         assert websocket.state is other.state is State.CLOSED
-        assert websocket.remote_address is None
-        assert repr(websocket) == "<WebSocket client closed>"
+        assert websocket.remote_address == ("127.0.0.1", server.port)
+        assert repr(websocket) == f"<WebSocket client closed, peer {websocket.remote_address}>"
 
 
 async def test_keyword_arguments_change_the_config() -> None:

@@ -114,7 +114,7 @@ async def test_nobody_overtakes_a_sender_whose_turn_has_come() -> None:
             await client.send("first")
             # The second's turn has come, but it has not run yet; and this turn begins afresh,
             # since who is greedy queues anyway.
-            client._turn_began_at = client._work()
+            client._turn_began_at = client.stats.work
             await client.send("third")
 
         sending = asyncio.create_task(first_and_third())
@@ -155,6 +155,8 @@ async def test_senders_that_do_not_wait_do_not_wait(overflow: str) -> None:
         for _i in range(500):
             sending = client.send(b"x" * 65536)
             try:
+                # At most a turn of the loop, for fairness, and never until there is room.
+                assert sending.send(None) is None
                 sending.send(None)
             except StopIteration:
                 continue

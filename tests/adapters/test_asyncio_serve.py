@@ -56,9 +56,9 @@ def _see_every_line(caplog: pytest.LogCaptureFixture) -> None:
     "options",
     [
         {},
-        {"port": 0, "unix_path": "/tmp/socket"},
+        {"port": 0, "unix_path": "socket"},
         {"host": "127.0.0.1", "sockets": []},
-        {"sockets": [], "unix_path": "/tmp/socket"},
+        {"sockets": [], "unix_path": "socket"},
         {"port": 0, "open_timeout": 0},
     ],
 )

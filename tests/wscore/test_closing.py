@@ -27,6 +27,7 @@ from wscore import (
     Config,
     Connection,
     ConnectionClosed,
+    HandshakeRefused,
     Request,
     Response,
     Role,
@@ -179,6 +180,51 @@ def test_nothing_extends_close_timeout(noise: str) -> None:
         assert connection.deadline == 5.0
     peer.wait(0.5)
     assert (connection.state, connection.transport) == (State.CLOSED, Transport.ABORT)
+
+
+def begin_message(peer: RawPeer) -> None:
+    peer.send(TEXT)
+
+
+def keep_ping_waiting(peer: RawPeer) -> None:
+    """A keepalive ping that leaves only when the connection is closing."""
+    peer.wait(20.0)
+
+
+def await_pong(peer: RawPeer) -> None:
+    peer.wait(20.0)
+    peer.read()
+
+
+def find_violation(peer: RawPeer) -> None:
+    peer.send(FIN | TEXT, b"ahead")
+    peer.send(RESERVED)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [begin_message, keep_ping_waiting, await_pong, find_violation],
+    ids=lambda start: start.__name__,
+)
+def test_while_closing_no_other_deadline_is_left(start: Callable[[RawPeer], None]) -> None:
+    """Neither of a message, a ping, a pong, a violation nor of silence."""
+    config = Config(close_timeout=100.0, message_timeout=50.0, idle_timeout=50.0)
+    peer = RawPeer.opened(config)
+    start(peer)
+    began = peer.now
+    peer.connection.close(now=peer.now)
+    peer.read()
+    assert peer.connection.deadline == began + 100.0
+
+
+def test_a_refusal_stays_what_it_was_when_open_timeout_passes() -> None:
+    peer = RawPeer(Connection.server(Config(close_timeout=100.0), now=0.0))
+    peer.send_raw(REQUEST)
+    peer.connection.respond(Response(403), now=0.0)
+    peer.read_raw()
+    assert peer.time_of(peer.is_closed) == 10.0
+    with pytest.raises(HandshakeRefused):
+        peer.connection.poll_open()
 
 
 @pytest.mark.parametrize(
@@ -479,7 +525,7 @@ def test_the_first_cause_wins(first: Cause) -> None:
 
 def end_and_wait(peer: RawPeer) -> None:
     peer.end()
-    peer.wait(1.0)
+    peer.wait(0.5)
 
 
 ENDS_BEHIND_A_VIOLATION: dict[str, Callable[[RawPeer], object]] = {
@@ -494,6 +540,9 @@ ENDS_BEHIND_A_VIOLATION: dict[str, Callable[[RawPeer], object]] = {
 }
 
 
+SAY_NOTHING = {"abort", "transport lost", "send timeout"}
+
+
 @pytest.mark.parametrize("what", ENDS_BEHIND_A_VIOLATION)
 def test_a_violation_that_waits_behind_messages_came_before_any_other_end(what: str) -> None:
     peer = opened(Config(idle_timeout=0.5, send_timeout=0.25, overflow="close"))
@@ -504,6 +553,8 @@ def test_a_violation_that_waits_behind_messages_came_before_any_other_end(what: 
     assert peer.is_over()
     reason = reason_of(peer.connection)
     assert (reason.cause, reason.code, reason.error) == (Cause.PROTOCOL_ERROR, 1002, None)
+    closes = [payload[:2] for head, payload in peer.read() if head == CLOSE]
+    assert closes == ([] if what in SAY_NOTHING else [close_payload(1002)])
 
 
 def test_the_end_of_the_stream_that_waits_behind_messages_came_before_our_close() -> None:
@@ -548,6 +599,16 @@ def test_a_failed_handler_closes_behind_what_it_sent() -> None:
     peer.connection.send("sent", now=0.0)
     peer.connection.fail(Cause.HANDLER_ERROR, now=0.0)
     assert [head for head, _ in peer.read()] == [FIN | TEXT, CLOSE]
+
+
+def test_a_message_in_parts_that_cannot_end_drops_what_is_ahead_of_it_too() -> None:
+    peer = opened()
+    peer.connection.send("ahead", now=0.0)
+    peer.connection.send_part("never", final=False, now=0.0)
+    peer.connection.fail(Cause.SEND_INTERRUPTED, now=0.0)
+    assert [head for head, _ in peer.read()] == [CLOSE]
+    assert peer.connection.transport is Transport.END_WRITE
+    assert reason_of(peer.connection).unsent == 2
 
 
 def test_a_message_in_parts_that_cannot_end_takes_what_is_queued_with_it() -> None:
@@ -628,6 +689,18 @@ def test_what_arrives_after_our_close_is_read_without_limit_and_not_judged() -> 
     peer.send(CLOSE, close_payload(1000))
     reason = reason_of(peer.connection)
     assert (reason.cause, reason.clean, reason.unread) == (Cause.CLOSED, True, 100)
+
+
+@BOTH_ROLES
+def test_nothing_behind_the_peers_close_counts(role: Role) -> None:
+    """RFC 6455 section 5.5.1."""
+    peer = RawPeer.opened(role=role)
+    peer.send(CLOSE, close_payload(1000, "first"))
+    peer.send(FIN | TEXT, b"behind")
+    peer.send(CLOSE, close_payload(1001, "second"))
+    assert peer.read() == [(CLOSE, close_payload(1000, "first"))]
+    reason = reason_of(peer.connection)
+    assert (reason.close_received, reason.unread) == ((1000, "first"), 0)
 
 
 # --------------------------------------------------------------------- codes and reasons

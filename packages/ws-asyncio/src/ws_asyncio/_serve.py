@@ -27,6 +27,7 @@ from wscore import (
     Request,
     Response,
     State,
+    check_close_code,
 )
 
 from ._websocket import Link, WebSocket, tls_options
@@ -185,6 +186,7 @@ class Server:
         :param reason: cut at a character to 123 bytes of UTF-8.
         :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
         """
+        check_close_code(code)
         for websocket in self._tasks.values():
             websocket._connection.close(code, reason, now=websocket._loop.time())
             websocket._settle()

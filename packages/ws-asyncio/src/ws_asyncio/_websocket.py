@@ -20,9 +20,10 @@ from collections.abc import (
 )
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeGuard, cast
 
 from wscore import (
+    FAIR_SHARE,
     Cause,
     CloseCode,
     CloseReason,
@@ -85,19 +86,21 @@ class WebSocket:
         :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
             nothing was sent.
         """
-        if isinstance(message, (str, bytes, bytearray, memoryview, Prepared)):
-            if self._overflow is Overflow.WAIT and (
-                not self._connection.can_send or self._send_turn.wanted or self._is_greedy()
-            ):
-                async with self._send_turn:
-                    await self._until_can_send()
-                    return self._send_now(message, compress, key)
-            return self._send_now(message, compress, key)
-        if compress is not None or key is not None:
-            raise TypeError("compress and key are for messages that are sent whole")
-        async with self._send_turn:
-            await self._send_parts(message)
-        return True
+        if not _is_whole(message):
+            if compress is not None or key is not None:
+                raise TypeError("compress and key are for messages that are sent whole")
+            async with self._send_turn:
+                await self._send_parts(cast("Parts", message))
+            return True
+        greedy = self._is_greedy()
+        if self._overflow is not Overflow.WAIT:
+            if greedy:
+                await self._turn()
+        elif greedy or self._send_turn.wanted or not self._connection.can_send:
+            async with self._send_turn:
+                await self._until_can_send()
+                return self._send_now(message, compress, key)
+        return self._send_now(message, compress, key)
 
     async def recv(self) -> Message:
         """Receive a message: str for text, bytes for binary.
@@ -124,7 +127,8 @@ class WebSocket:
     def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the connection is closed.
 
-        The loop ends when either side closed with 1000 or 1001, and raises ConnectionClosed else.
+        The loop ends when either side closed with 1000, 1001 or no code, and raises
+        ConnectionClosed else.
         """
         return self._messages()
 
@@ -272,16 +276,17 @@ class WebSocket:
     @property
     def local_address(self) -> Any:
         """This side's address, as the socket gives it."""
-        return self._address("sockname")
+        return self._addresses[0]
 
     @property
     def remote_address(self) -> Any:
         """The other side's address, as the socket gives it."""
-        return self._address("peername")
+        return self._addresses[1]
 
     def __repr__(self) -> str:
         connection = self._connection
-        return f"<WebSocket {connection.role.value} {connection.state.value}>"
+        role, state = connection.role.value, connection.state.value
+        return f"<WebSocket {role} {state}, peer {self.remote_address}>"
 
     # -------------------------------------------------------- between the core and asyncio
 
@@ -291,6 +296,7 @@ class WebSocket:
         self._loop: Final = loop
         self._overflow: Final = connection.config.overflow
         self._transport: asyncio.Transport | None = None
+        self._addresses: tuple[Any, Any] = (None, None)
         self._gone = False
         self._can_receive: Final = lambda: connection.can_receive
         self._can_receive_part: Final = lambda: connection.can_receive_part
@@ -376,11 +382,13 @@ class WebSocket:
 
     def _on_connected(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        name = transport.get_extra_info
+        self._addresses = name("sockname"), name("peername")
         transport.set_write_buffer_limits(high=0)
         self._settle()
 
     def _on_data(self, data: memoryview) -> None:
-        self._turn_began_at = self._work()
+        self._turn_began_at = self._connection.stats.work
         self._connection.receive_data(data, now=self._loop.time())
         self._settle()
 
@@ -412,15 +420,11 @@ class WebSocket:
                 del self._waiters[waiter]
 
     def _is_greedy(self) -> bool:
-        """Whether this loop has not turned for 64 KiB: others want to live, too."""
-        return self._work() - self._turn_began_at > _FAIR_SHARE
-
-    def _work(self) -> int:
-        stats = self._connection.stats
-        return stats.bytes_sent + stats.message_bytes_received
+        """Whether the loop has not turned for a fair share of work: others want to live, too."""
+        return self._connection.stats.work - self._turn_began_at > FAIR_SHARE
 
     async def _turn(self) -> None:
-        self._turn_began_at = self._work()
+        self._turn_began_at = self._connection.stats.work
         await asyncio.sleep(0)
 
     async def _until_can_send(self) -> None:
@@ -484,9 +488,6 @@ class WebSocket:
             self._parts = None
             self._connection.discard_rest(now=self._loop.time())
             self._settle()
-
-    def _address(self, name: str) -> Any:
-        return None if self._transport is None else self._transport.get_extra_info(name)
 
 
 class Link(asyncio.BufferedProtocol):
@@ -572,8 +573,6 @@ class _SendTurn(asyncio.Lock):
 
 _SCRATCH_SIZE = 256 * 1024
 
-_FAIR_SHARE = 64 * 1024
-
 
 class _Scratch(threading.local):
     def __init__(self) -> None:
@@ -593,6 +592,10 @@ def tls_options(context: tls.SSLContext, config: Config) -> dict[str, Any]:
 
 _A_DAY = 86_400.0
 """In seconds: event loops do not take inf."""
+
+
+def _is_whole(message: SendableMessage | Parts) -> TypeGuard[SendableMessage]:
+    return isinstance(message, (str, bytes, bytearray, memoryview, Prepared))
 
 
 async def _iterate(parts: Parts) -> AsyncGenerator[str | bytes, None]:

@@ -6,7 +6,7 @@ Adapters bind it to a runtime; an event loop of your own can embed it. Start at
 
 from __future__ import annotations
 
-from ._close import Cause, CloseBy, CloseCode, CloseFrame, CloseReason
+from ._close import Cause, CloseBy, CloseCode, CloseFrame, CloseReason, check_close_code
 from ._config import Config, ConfigOptions, Deflate, Overflow
 from ._connection import TRANSITIONS, Connection, Role, State, Transport
 from ._errors import (
@@ -28,12 +28,13 @@ from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
 from ._outbox import Prepared
 from ._pings import Latency, Ping
-from ._stats import Stats
+from ._stats import FAIR_SHARE, Stats
 from ._url import URL
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FAIR_SHARE",
     "TRANSITIONS",
     "URL",
     "Accept",
@@ -74,4 +75,5 @@ __all__ = [
     "WebSocketError",
     "WebSocketTimeout",
     "__version__",
+    "check_close_code",
 ]

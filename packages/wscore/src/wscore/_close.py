@@ -9,7 +9,14 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Cause", "CloseBy", "CloseCode", "CloseFrame", "CloseReason"]
+__all__ = [
+    "Cause",
+    "CloseBy",
+    "CloseCode",
+    "CloseFrame",
+    "CloseReason",
+    "check_close_code",
+]
 
 MAX_REASON = 123
 """Bytes of reason a Close frame can carry: 125 less the code (RFC 6455 section 5.5)."""
@@ -75,6 +82,9 @@ class Cause(enum.Enum):
     EOF = "eof"
     TRANSPORT_ERROR = "transport_error"
 
+
+_NOTHING_WRONG = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD)
+"""1005 is what a page gives that calls ``close()`` without a code."""
 
 FAILURES: dict[Cause, tuple[CloseBy, CloseCode]] = {
     Cause.HANDLER_ERROR: (CloseBy.LOCAL, CloseCode.INTERNAL_ERROR),
@@ -147,9 +157,9 @@ class CloseReason:
 
     @property
     def ok(self) -> bool:
-        """Whether either side closed, or went away, as one does: nobody has to worry."""
+        """Whether either side closed as one does, with 1000, 1001 or no code: nobody worries."""
         by_choice = self.cause in (Cause.CLOSED, Cause.PEER_CLOSED)
-        return by_choice and self.code in (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY)
+        return by_choice and self.code in _NOTHING_WRONG
 
     def __str__(self) -> str:
         text = f"{self.code} by {self.by.value}, {self.cause.value}"
@@ -165,8 +175,12 @@ def may_be_received(code: int) -> bool:
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
 
 
-def check_code(code: int) -> None:
-    """Refuse a code that an application must not send."""
+def check_close_code(code: int) -> None:
+    """Refuse a code that an application must not send (RFC 6455 section 7.4); any thread.
+
+    :raises ValueError: it is not 1000-1003, 1007-1014 or 3000-4999.
+    :raises TypeError: it is no int.
+    """
     if not isinstance(code, int):
         raise TypeError(f"close code must be an int, not {type(code).__name__}")
     if not may_be_received(code):

@@ -32,7 +32,7 @@ from ._close import (
     CloseFrame,
     CloseReason,
     Failure,
-    check_code,
+    check_close_code,
     cut_reason,
     decode_close,
     encode_close,
@@ -485,7 +485,7 @@ class Connection:
         :param reason: cut at a character to 123 bytes of UTF-8.
         :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
         """
-        check_code(code)
+        check_close_code(code)
         if not isinstance(reason, str):
             raise TypeError(f"a close reason must be a str, not {type(reason).__name__}")
         reason = cut_reason(reason)
@@ -599,8 +599,7 @@ class Connection:
         if self.state is State.CLOSED or self._peer_ended:
             return 0
         if self.state is State.OPEN:
-            inbox = self._the_inbox()
-            return self.config.read_size if inbox.end is not None else inbox.want_read
+            return self._the_inbox().want_read
         if self.state is State.CONNECTING and self._handshake is not None:
             held = self._handshake.held
             if self.role is Role.SERVER and self.request is not None:
@@ -956,8 +955,7 @@ class Connection:
         if self.state is State.CONNECTING:
             return
         if self.state is State.OPEN:
-            inbox = self._the_inbox()
-            if inbox.end is None or inbox.waiting:
+            if self._the_inbox().end is None:
                 return
             self._meet_end(now)
         raise ConnectionClosed(self._current_reason())
@@ -984,7 +982,7 @@ class Connection:
 
     def _note_writing(self, now: float) -> None:
         """Bytes wait: the transport has to take some within ``send_timeout``."""
-        if not self._writing and self.state is not State.CONNECTING and self._outbox.want_write:
+        if not self._writing and self._outbox.want_write:
             self._writing = True
             self._timers.start(Timer.SEND, now + self.config.send_timeout)
 

@@ -362,8 +362,8 @@ class ClientHandshake:
         elif self._buffer:
             self._fail(
                 HandshakeInterrupted(
-                    f"the server ended the connection after {self.held} bytes, in the middle of the "
-                    "opening handshake"
+                    f"the server ended the connection after {self.held} bytes, in the middle of "
+                    "the opening handshake"
                 )
             )
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 __all__ = ["Accept", "Headers", "HeadersLike", "Request", "Response"]
 
@@ -26,7 +26,8 @@ class Headers(Mapping[str, str]):
         if isinstance(headers, Headers):
             pairs = headers._pairs
         elif isinstance(headers, Mapping):
-            pairs = headers.items()
+            # For type checkers: an iterable of pairs might be a mapping, too.
+            pairs = cast("Mapping[str, str]", headers).items()
         else:
             pairs = headers
         self._pairs: tuple[tuple[str, str], ...] = tuple((name, value) for name, value in pairs)

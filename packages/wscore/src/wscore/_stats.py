@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Stats"]
+__all__ = ["FAIR_SHARE", "Stats"]
+
+FAIR_SHARE = 64 * 1024
+"""Bytes of :attr:`Stats.work` after which whoever sends or receives lets others run: about what
+a read brings and a write takes."""
 
 
 @dataclass(slots=True)
@@ -53,3 +57,8 @@ class Stats:
     queue_high_water: int = 0
     queue_bytes_high_water: int = 0
     send_buffer_high_water: int = 0
+
+    @property
+    def work(self) -> int:
+        """Bytes that cost somebody time: those that were sent, and those of messages received."""
+        return self.bytes_sent + self.message_bytes_received
