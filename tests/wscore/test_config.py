@@ -283,3 +283,15 @@ def test_a_token_has_no_delimiters_no_spaces_and_only_ascii(text: str) -> None:
 
 def test_the_empty_text_is_no_token() -> None:
     assert not is_token("")
+
+
+def test_a_copy_with_other_values_is_validated_anew_and_leaves_the_first_alone() -> None:
+    config = Config(max_queue=3, compression="deflate", subprotocols=["chat"])
+    changed = config.replace(max_queue=(8, 2), overflow="raise")
+    assert changed == Config(
+        max_queue=(8, 2), compression="deflate", subprotocols=["chat"], overflow="raise"
+    )
+    assert config.max_queue == 3
+    assert config.replace() is config
+    with pytest.raises(ValueError, match="max_queue"):
+        config.replace(max_queue=0)

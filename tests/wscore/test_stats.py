@@ -139,3 +139,7 @@ def test_what_overflow_replaces_is_counted() -> None:
     outbox.put("a", None, "key")
     outbox.put("b", None, "key")
     assert (stats.messages_replaced, stats.messages_dropped) == (1, 0)
+
+
+def test_work_is_what_was_sent_and_what_messages_were_received() -> None:
+    assert Stats(bytes_sent=3, message_bytes_received=4, bytes_received=100).work == 7
