@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Literal
 
 import pytest
 from tests.adapters.peers import (
@@ -22,7 +24,7 @@ from tests.adapters.peers import (
 )
 
 from ws_asyncio import WebSocket, connect, serve
-from wscore import Cause, ConnectionClosed, Deflate, Prepared, State
+from wscore import Cause, ConnectionClosed, Deflate, Prepared, SendBufferFull, State
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -166,6 +168,75 @@ async def test_senders_that_do_not_wait_do_not_wait(overflow: str) -> None:
             sending.close()
             pytest.fail("send waited")
         assert stopped is (overflow in ("raise", "close"))
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest", "replace"])
+async def test_senders_that_drop_what_a_stuck_peer_does_not_read_do_not_stop_the_loop(
+    overflow: Literal["drop_newest", "drop_oldest", "replace"],
+) -> None:
+    """SECURITY 20; and the peer is found dead all the same."""
+
+    async def send_forever(client: WebSocket) -> None:
+        with suppress(SendBufferFull):
+            while True:
+                await client.send(b"x" * 1000)
+        while True:
+            await client.pong(b"there was no key to replace")
+
+    async with client_and_peer(overflow=overflow, send_timeout=0.1) as (client, _):
+        with pytest.raises(ConnectionClosed) as closed:
+            await send_forever(client)
+        assert closed.value.reason.cause is Cause.SEND_TIMEOUT
+
+
+async def test_round_trip_times_are_finer_than_the_turns_of_the_loop() -> None:
+    async with both_ends() as (client, _):
+        times = [await client.ping() for _ in range(20)]
+    assert all(time > 0 for time in times)
+
+
+async def test_a_read_brings_no_more_than_the_core_wants() -> None:
+    async with client_and_peer(max_queue=1, control_look_ahead=1000, read_size=1500) as (
+        client,
+        peer,
+    ):
+        handshake = client.stats.bytes_received
+        await peer.send(BytesMessage(b"first"))
+        await peer.send(BytesMessage(b"x" * 100_000))
+        await until(lambda: client._connection.want_read == 0)
+        first = len(b"first") + 2
+        assert 1000 <= client.stats.bytes_received - handshake - first <= 1500
+        assert await client.recv() == b"first"
+        assert await client.recv() == b"x" * 100_000
+
+
+async def test_what_left_the_transport_counts_before_its_time_is_up() -> None:
+    """A slow reader is not a stuck one, even if the transport has not called back since."""
+    async with client_and_peer(send_timeout=5.0) as (client, _):
+        await fill(client)
+        held = client._in_flight
+        transport = client._transport
+        assert transport is not None
+        assert held > 1000
+        before = client.stats.bytes_sent
+        client._transport = SlowTransport(transport, held - 1000)  # type: ignore[assignment]
+        client._on_time()
+        client._transport = transport
+        assert client.stats.bytes_sent - before == 1000
+
+
+class SlowTransport:
+    """A transport whose buffer has shrunk; in all else the one that it stands for."""
+
+    def __init__(self, transport: asyncio.Transport, size: int) -> None:
+        self._transport = transport
+        self._size = size
+
+    def get_write_buffer_size(self) -> int:
+        return self._size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 # --------------------------------------------------------------------------- cancellation

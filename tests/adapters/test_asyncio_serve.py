@@ -118,6 +118,14 @@ async def test_serve_forever_ends_with_the_server_closed() -> None:
         assert server.sockets == ()
 
 
+async def test_serve_forever_returns_when_the_server_is_closed_elsewhere() -> None:
+    server = await serve(echo, "127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve_forever())
+    await turns()
+    await server.close()
+    await serving
+
+
 # ------------------------------------------------------------------------------- the hook
 
 
@@ -283,6 +291,51 @@ async def test_a_handler_may_leave_the_end_of_its_connection_to_the_server(
     async with serve(handler, "127.0.0.1", 0) as server, connect(f"ws://127.0.0.1:{server.port}/"):
         pass
     assert lines(caplog) == []
+
+
+async def test_a_task_group_may_leave_the_end_of_its_connection_to_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(websocket: WebSocket) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(websocket.recv())
+
+    async with serve(handler, "127.0.0.1", 0) as server, connect(f"ws://127.0.0.1:{server.port}/"):
+        pass
+    assert lines(caplog) == []
+
+
+async def test_a_task_group_that_fails_with_the_end_of_its_connection_is_a_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(websocket: WebSocket) -> None:
+        await websocket.wait_closed()
+        raise LookupError("found a bug")
+
+    async def handler(websocket: WebSocket) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail(websocket))
+            group.create_task(websocket.recv())
+
+    async with serve(handler, "127.0.0.1", 0) as server, connect(f"ws://127.0.0.1:{server.port}/"):
+        pass
+    assert lines(caplog) == [(logging.ERROR, True)]
+
+
+async def test_a_handler_that_trips_over_something_cancelled_has_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(_: WebSocket) -> None:
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        await cancelled
+
+    async with (
+        serve(handler, "127.0.0.1", 0) as server,
+        connect(f"ws://127.0.0.1:{server.port}/") as client,
+    ):
+        assert (await client.wait_closed()).code == 1011
+    assert lines(caplog) == [(logging.ERROR, True)]
 
 
 async def test_the_end_of_another_connection_is_a_handlers_failure(

@@ -202,6 +202,10 @@ def test_an_end_is_ok_if_a_side_chose_it_with_a_code_for_that(
             "1006 by transport, eof (2 messages unsent, 0 unread)",
         ),
         (
+            CloseReason(3000, "x\nERROR \x1b[31m", CloseBy.PEER, Cause.PEER_CLOSED),
+            r"3000 by peer, peer_closed: 'x\nERROR \x1b[31m'",
+        ),
+        (
             CloseReason(1009, "2 MiB", CloseBy.POLICY, Cause.TOO_BIG, unread=1),
             "1009 by policy, too_big: 2 MiB (0 messages unsent, 1 unread)",
         ),

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscore._config import Config, ConfigOptions, Deflate, Overflow, is_token
+from wscore._config import Config, ConfigOptions, Deflate, Overflow
 from wscore._entropy import entropy
+from wscore._http import is_token
 
 INF = math.inf
 NAN = math.nan
@@ -51,9 +52,9 @@ DEFAULTS: dict[str, object] = {
 
 POSITIVE = [
     *("open_timeout", "close_timeout", "send_timeout", "idle_timeout", "message_timeout"),
-    *("ping_interval", "ping_timeout", "max_fragments"),
-    *("max_head_size", "max_header_line", "max_headers"),
+    *("ping_interval", "ping_timeout", "max_head_size", "max_header_line"),
 ]
+COUNTS = ["max_fragments", "max_headers"]
 NOT_NEGATIVE = [
     *("fail_timeout", "sleep_tolerance", "max_message_size", "max_fragment_size"),
     *("control_look_ahead", "max_pong_buffer", "max_body_size"),
@@ -88,7 +89,7 @@ def test_a_config_is_a_value() -> None:
         frozen.ping_interval = 1
 
 
-@pytest.mark.parametrize("name", [*POSITIVE, *NOT_NEGATIVE])
+@pytest.mark.parametrize("name", [*POSITIVE, *NOT_NEGATIVE, *COUNTS])
 def test_inf_turns_a_timeout_or_a_limit_off(name: str) -> None:
     assert getattr(config(**{name: INF}), name) == INF
 
@@ -100,6 +101,7 @@ def test_some_limits_may_be_zero(name: str) -> None:
 
 WRONG_VALUES: list[tuple[str, object, str]] = [
     *((name, value, "above 0, inf") for name in POSITIVE for value in (0, -1, -INF, NAN)),
+    *((name, value, "at least 1, inf") for name in COUNTS for value in (0, -1)),
     *((name, value, "at least 0, inf") for name in NOT_NEGATIVE for value in (-1, -INF, NAN)),
     *(
         (name, value, "at least 1, or")

@@ -661,11 +661,27 @@ def test_replace_goes_above_the_mark_and_back_below() -> None:
     outbox.put(bytes(40), None, "key")
     assert not outbox.can_send
     outbox.put(bytes(50), None, "key")
-    outbox.put(b"another", None, "another")
-    assert (outbox.buffered, outbox.can_send) == (57, False)
+    with pytest.raises(SendBufferFull):
+        outbox.put(b"another", None, "another")
+    assert (outbox.buffered, outbox.can_send) == (50, False)
     outbox.put(b"1", None, "key")
-    assert (outbox.buffered, outbox.can_send) == (8, True)
+    assert (outbox.buffered, outbox.can_send) == (1, True)
+    outbox.put(b"another", None, "another")
     assert read(send(outbox)).messages == [b"1", b"another"]
+
+
+def test_what_is_replaced_grows_a_full_buffer_by_no_more_than_one_message() -> None:
+    outbox = new(Config(overflow="replace", max_send_buffer=(40, 10)))
+    for key in range(39):
+        outbox.put(b"x", None, key)
+    outbox.put(bytes(100), None, "large")
+    for key in range(39):
+        with pytest.raises(SendBufferFull):
+            outbox.put(bytes(100), None, key)
+        assert outbox.put(b"y", None, key)
+    assert outbox.put(bytes(120), None, "large")
+    assert outbox.buffered == 39 + 120
+    assert read(send(outbox)).messages == [b"y"] * 39 + [bytes(120)]
 
 
 def test_what_is_replaced_takes_everything_of_the_new_message() -> None:
@@ -1246,7 +1262,10 @@ class AnythingGoes(RuleBasedStateMachine):
     def put_keyed(self, key: str, size: int) -> None:
         before = self.stats.messages_replaced
         message = self.unlike_others() + "x" * size
-        assert self.outbox.put(message, None, key)
+        try:
+            assert self.outbox.put(message, None, key)
+        except SendBufferFull:
+            return
         if self.stats.messages_replaced > before:
             self.accepted[self.keyed[key]] = message
         else:

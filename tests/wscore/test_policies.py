@@ -235,9 +235,9 @@ def overflow(config: Config) -> str:
     except SendBufferFull:
         try:
             connection.send(b"x", key="latest", now=0.0)
-        except ValueError:
-            return "raise"
-        return "replace"
+        except (ValueError, SendBufferFull) as error:
+            return "raise" if isinstance(error, ValueError) else "replace"
+        raise
     if not accepted:
         return "drop_newest"
     return "drop_oldest" if connection.stats.messages_dropped else "wait"
@@ -431,9 +431,13 @@ def test_opening_goes_on_counting_while_the_request_is_being_answered() -> None:
 def test_opening_goes_on_counting_while_a_rejection_trickles_in() -> None:
     peer = RawPeer(Connection.client(Request("/", "example.com"), now=0.0))
     peer.send_raw(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nhalf of")
+    peer.wait(9.5)
+    assert peer.connection.state is State.CONNECTING
     peer.wait(10.0)
-    with pytest.raises(OpenTimeout):
+    with pytest.raises(HandshakeRejected) as rejected:
         peer.connection.poll_open()
+    assert rejected.value.response == Response(403, {"Content-Length": "100"}, b"half of")
+    assert peer.connection.transport is Transport.ABORT
 
 
 @pytest.mark.parametrize(("answered_at", "gone_at"), [(0.0, 2.0), (9.0, 10.0)])
@@ -1054,12 +1058,13 @@ def test_overflow_replace_puts_the_newest_in_the_place_of_its_key() -> None:
     assert sent_texts(peer) == ["a2", "b2", "n"]
 
 
-def test_overflow_replace_goes_above_the_mark_with_a_key_and_raises_without() -> None:
+def test_overflow_replace_raises_at_the_mark_for_what_replaces_nothing() -> None:
     peer = at_the_mark(Overflow.REPLACE)
     with pytest.raises(SendBufferFull):
         peer.connection.send("no key", now=0.0)
-    assert peer.connection.send("k", key="k", now=0.0)
-    assert sent_texts(peer) == ["0", "1", "2", "3", "k"]
+    with pytest.raises(SendBufferFull):
+        peer.connection.send("k", key="k", now=0.0)
+    assert sent_texts(peer) == ["0", "1", "2", "3"]
 
 
 def test_overflow_replace_leaves_alone_what_is_begun() -> None:
@@ -1259,6 +1264,15 @@ def test_idle_is_ended_by_parts_of_a_message_that_we_send() -> None:
     peer.wait(4.0)
     peer.connection.send_part("x", final=False, now=4.0)
     assert peer.time_of(peer.is_over) == 9.0
+
+
+def test_idle_is_ended_by_a_message_that_arrives_for_long() -> None:
+    peer = RawPeer.opened(Config(idle_timeout=5.0))
+    peer.send_raw(b"\x82\xff" + (100_000).to_bytes(8, "big") + bytes(4))
+    for _ in range(10):
+        peer.wait(4.0)
+        peer.send_raw(b"x")
+    assert peer.connection.state is State.OPEN
 
 
 def test_idle_closes_with_1001_behind_what_is_queued() -> None:

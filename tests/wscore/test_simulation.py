@@ -38,7 +38,7 @@ from wscore import (
 from wscore.testing import Pair
 
 NEVER = math.inf
-ENOUGH = 8
+ENOUGH = 5
 """How many messages there are to be, at least, before anything ends the connection."""
 
 ENDS = [Transport.KEEP, Transport.END_WRITE, Transport.CLOSE, Transport.ABORT]
@@ -124,14 +124,21 @@ class Simulation(RuleBasedStateMachine):
 
     # -- commands
 
-    @rule(name=SIDES, size=SIZES, text=st.booleans(), compress=st.none() | st.booleans())
-    def send(self, name: str, size: int, text: bool, compress: bool | None) -> None:
-        side = self.sides[name]
+    @rule(
+        name=SIDES,
+        sizes=st.lists(SIZES, min_size=1, max_size=5),
+        text=st.booleans(),
+        compress=st.none() | st.booleans(),
+    )
+    def send(self, name: str, sizes: list[int], text: bool, compress: bool | None) -> None:
+        for size in sizes:
+            self.send_one(self.sides[name], self.new_message(size, text), compress)
+
+    def send_one(self, side: Side, message: Message, compress: bool | None) -> None:
         connection = side.connection
         waits = connection.config.overflow is Overflow.WAIT and not connection.can_send
         if connection.state is not State.OPEN or waits:
             return
-        message = self.new_message(size, text)
         try:
             if connection.send(message, compress=compress, now=self.pair.now):
                 side.sent.append(Sent(message, ended=True))
@@ -346,12 +353,14 @@ class Simulation(RuleBasedStateMachine):
         if not self.vanished:
             self.heal()
             self.check_that_all_arrives()
+        healthy = self.is_open() and not self.vanished
         for side in self.sides.values():
             side.connection.close(now=self.pair.now)
         self.pair.run(60.0)
         for side in self.sides.values():
             assert side.connection.state is State.CLOSED
             assert side.connection.deadline == NEVER
+            assert side.reason.clean or not healthy
             self.take_everything(side)
         self.messages_arrive_once_in_order_and_whole()
         for side in self.sides.values():

@@ -12,7 +12,7 @@ from typing import Any, Final, Unpack
 
 from wscore import URL, Config, ConfigOptions, Connection, HeadersLike, State
 
-from ._websocket import Link, WebSocket, tls_options
+from ._websocket import Link, WebSocket, clock_of, tls_options
 
 __all__ = ["connect"]
 
@@ -86,7 +86,8 @@ class connect:  # noqa: N801  (used like a function: awaited, or as a context ma
 
     async def _open(self) -> WebSocket:
         loop = asyncio.get_running_loop()
-        connection = Connection.client(self._request, self._config, now=loop.time())
+        now = clock_of(loop)
+        connection = Connection.client(self._request, self._config, now=now())
         websocket = WebSocket(connection, loop)
         try:
             await self._connect_transport(loop, websocket)
@@ -110,8 +111,8 @@ class connect:  # noqa: N801  (used like a function: awaited, or as a context ma
         except OSError as error:
             # TimeoutError is one, too: the deadline's, or the network's own.
             if timeout.expired():
-                connection.handle_timeout(now=max(deadline, loop.time()))
-            connection.transport_lost(error, now=loop.time())
+                connection.handle_timeout(now=max(deadline, websocket._now()))
+            connection.transport_lost(error, now=websocket._now())
 
     async def _create_transport(self, loop: asyncio.AbstractEventLoop, link: Link) -> None:
         if self._unix_path is not None:

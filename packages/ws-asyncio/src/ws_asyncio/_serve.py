@@ -30,7 +30,7 @@ from wscore import (
     check_close_code,
 )
 
-from ._websocket import Link, WebSocket, tls_options
+from ._websocket import Link, WebSocket, clock_of, tls_options
 
 __all__ = ["Handler", "RequestHook", "Server", "serve"]
 
@@ -114,9 +114,10 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         loop = asyncio.get_running_loop()
         server = self._server
         listeners = server._listeners
+        now = clock_of(loop)
 
         def make_link() -> Link:
-            connection = Connection.server(server._config, now=loop.time())
+            connection = Connection.server(server._config, now=now())
             return _ServerLink(WebSocket(connection, loop), server)
 
         listen = partial(loop.create_server, make_link, **self._tls)
@@ -151,6 +152,7 @@ class Server:
         self._listeners: Final[list[asyncio.Server]] = []
         self._tasks: Final[dict[asyncio.Task[None], WebSocket]] = {}
         self._closed = False
+        self._ended: Final = asyncio.Event()
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
@@ -169,18 +171,18 @@ class Server:
         return int(ports.pop())
 
     async def serve_forever(self) -> None:
-        """Wait until cancelled; then close the server."""
+        """Wait until the server is closed; cancelled, close it."""
         try:
-            await asyncio.get_running_loop().create_future()
+            await self._ended.wait()
         finally:
             await self.close()
 
     async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
         """Stop listening, close every connection, and wait until their handlers have returned.
 
-        Handlers that have not ``close_timeout`` after that are cancelled. Harmless if called
-        again, and in a handler, which is not waited for. Cancelled, it leaves nothing behind:
-        what still runs is aborted.
+        Handlers that have not ``close_timeout`` after that are cancelled (with ``inf``, never).
+        Harmless if called again, and in a handler, which is not waited for. Cancelled, it leaves
+        nothing behind: what still runs is aborted.
 
         :param code: 1000-1003, 1007-1014 or 3000-4999.
         :param reason: cut at a character to 123 bytes of UTF-8.
@@ -188,7 +190,7 @@ class Server:
         """
         check_close_code(code)
         for websocket in self._tasks.values():
-            websocket._connection.close(code, reason, now=websocket._loop.time())
+            websocket._connection.close(code, reason, now=websocket._now())
             websocket._settle()
         self._closed = True
         for listener in self._listeners:
@@ -204,6 +206,7 @@ class Server:
                 task.cancel()
         if running:
             await asyncio.wait(running)
+        self._ended.set()
 
     def _start(self, websocket: WebSocket) -> None:
         if self._closed:
@@ -264,12 +267,14 @@ class Server:
     async def _handle(self, websocket: WebSocket) -> None:
         try:
             await self._handler(websocket)
-        except Exception as error:
-            if isinstance(error, ConnectionClosed) and websocket.state is not State.OPEN:
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled(error):
+                raise
+            if _is_closed(error) and websocket.state is not State.OPEN:
                 # A handler may leave it to the server to notice the end.
                 return
             log.exception("%r: the handler failed", websocket)
-            websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._loop.time())
+            websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
             websocket._settle()
 
 
@@ -286,7 +291,7 @@ class _ServerLink(Link):
 def _respond(websocket: WebSocket, answer: Answer) -> None:
     """Answer the request, unless the client went away meanwhile or time is up."""
     if websocket.state is State.CONNECTING:
-        websocket._connection.respond(answer, now=websocket._loop.time())
+        websocket._connection.respond(answer, now=websocket._now())
     websocket._settle()
 
 
@@ -294,6 +299,20 @@ def _log_end(websocket: WebSocket, reason: CloseReason) -> None:
     """A line for an end that this side did not choose; what its own code did is logged there."""
     if reason.by is not CloseBy.LOCAL and not reason.ok:
         log.info("%r: %s", websocket, reason)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether this task is cancelled, and not only something that its handler waited for."""
+    task = asyncio.current_task()
+    cancelling = task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and cancelling
+
+
+def _is_closed(error: BaseException) -> bool:
+    """Whether this says that a connection is closed, and nothing else, also from a task group."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_closed(part) for part in error.exceptions)
+    return isinstance(error, ConnectionClosed)
 
 
 def _has_port(sock: socket.socket) -> bool:

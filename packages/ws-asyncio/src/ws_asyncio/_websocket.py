@@ -10,6 +10,7 @@ import math
 import ssl as tls
 import sys
 import threading
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -24,6 +25,7 @@ from typing import Any, Final, Self, TypeGuard, cast
 
 from wscore import (
     FAIR_SHARE,
+    WORK_OF_A_CALL,
     Cause,
     CloseCode,
     CloseReason,
@@ -84,7 +86,7 @@ class WebSocket:
         :raises ConnectionClosed: the connection is closing or closed.
         :raises SendBufferFull: as ``overflow`` says.
         :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
-            nothing was sent.
+            nothing was sent, unless it is a later part of an iterable that is wrong.
         """
         if not _is_whole(message):
             if compress is not None or key is not None:
@@ -117,7 +119,7 @@ class WebSocket:
                 if self._is_greedy():
                     await self._turn()
                 try:
-                    message = self._connection.take_message(now=self._loop.time())
+                    message = self._connection.take_message(now=self._now())
                 finally:
                     self._settle()
                 if message is not None:
@@ -151,7 +153,7 @@ class WebSocket:
                     if self._parts is not parts:
                         raise ConcurrencyError("another recv took over: this message was left")
                     try:
-                        part = self._connection.take_part(now=self._loop.time())
+                        part = self._connection.take_part(now=self._now())
                     finally:
                         self._settle()
                     if part is None:
@@ -173,7 +175,7 @@ class WebSocket:
         :raises ValueError: the payload is too long, or in flight.
         """
         connection = self._connection
-        ping = connection.ping(payload, now=self._loop.time())
+        ping = connection.ping(payload, now=self._now())
         self._settle()
         try:
             await self._until(
@@ -186,13 +188,15 @@ class WebSocket:
             connection.forget_ping(ping)
 
     async def pong(self, payload: bytes = b"") -> None:
-        """Send a pong that nobody asked for: a one-way heartbeat. Does not wait.
+        """Send a pong that nobody asked for: a one-way heartbeat. Does not wait for anything.
 
         :param payload: at most 125 bytes.
         :raises ConnectionClosed: the connection is closing or closed.
         :raises ValueError: the payload is too long.
         """
-        self._connection.pong(payload, now=self._loop.time())
+        if self._is_greedy():
+            await self._turn()
+        self._connection.pong(payload, now=self._now())
         self._settle()
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
@@ -205,7 +209,7 @@ class WebSocket:
         :param reason: cut at a character to 123 bytes of UTF-8.
         :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
         """
-        self._connection.close(code, reason, now=self._loop.time())
+        self._connection.close(code, reason, now=self._now())
         self._settle()
         await self.wait_closed()
 
@@ -218,7 +222,7 @@ class WebSocket:
 
     def abort(self) -> None:
         """End the connection at once: nothing is said, what is queued is dropped."""
-        self._connection.abort(now=self._loop.time())
+        self._connection.abort(now=self._now())
         self._settle()
 
     async def __aenter__(self) -> Self:
@@ -230,10 +234,13 @@ class WebSocket:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the connection: with 1011 if the block raised, else with 1000."""
+        """Close the connection: with 1011 if the block raised, else with 1000.
+
+        It waits for that under cancellation, too: ``close_timeout`` at most.
+        """
         # For the end of this connection it is harmless; another one's is a failure, too.
         if isinstance(exc, Exception):
-            self._connection.fail(Cause.HANDLER_ERROR, now=self._loop.time())
+            self._connection.fail(Cause.HANDLER_ERROR, now=self._now())
             self._settle()
         await self.close()
 
@@ -294,6 +301,7 @@ class WebSocket:
         """Not public: use :func:`connect` or :func:`serve`."""
         self._connection: Final = connection
         self._loop: Final = loop
+        self._now: Final = clock_of(loop)
         self._overflow: Final = connection.config.overflow
         self._transport: asyncio.Transport | None = None
         self._addresses: tuple[Any, Any] = (None, None)
@@ -312,6 +320,7 @@ class WebSocket:
         self._receiving = _OneAtATime()
         self._parts: object | None = None
         self._turn_began_at = 0
+        self._calls = 0
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
@@ -331,7 +340,7 @@ class WebSocket:
                     transport.write(buffer)
                 # uvloop writes at the end of the turn; what it holds has not left.
                 self._in_flight = min(size, transport.get_write_buffer_size())
-                connection.data_sent(size - self._in_flight, now=self._loop.time())
+                connection.data_sent(size - self._in_flight, now=self._now())
             self._obey(transport)
         deadline = connection.deadline
         if deadline < self._timer_at:
@@ -370,14 +379,14 @@ class WebSocket:
         sent = self._in_flight - still_there
         if sent:
             self._in_flight = still_there
-            self._connection.data_sent(sent, now=self._loop.time())
+            self._connection.data_sent(sent, now=self._now())
 
     def _on_time(self) -> None:
         self._timer = None
         self._timer_at = math.inf
         if self._transport is not None and self._in_flight:
             self._note_progress(self._transport)
-        self._connection.handle_timeout(now=self._loop.time())
+        self._connection.handle_timeout(now=self._now())
         self._settle()
 
     def _on_connected(self, transport: asyncio.Transport) -> None:
@@ -388,18 +397,18 @@ class WebSocket:
         self._settle()
 
     def _on_data(self, data: memoryview) -> None:
-        self._turn_began_at = self._connection.stats.work
-        self._connection.receive_data(data, now=self._loop.time())
+        self._begin_turn()
+        self._connection.receive_data(data, now=self._now())
         self._settle()
 
     def _on_end(self) -> None:
-        self._connection.receive_data(b"", now=self._loop.time())
+        self._connection.receive_data(b"", now=self._now())
         self._settle()
 
     def _on_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._gone = True
-        self._connection.transport_lost(error, now=self._loop.time())
+        self._connection.transport_lost(error, now=self._now())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -420,11 +429,20 @@ class WebSocket:
                 del self._waiters[waiter]
 
     def _is_greedy(self) -> bool:
-        """Whether the loop has not turned for a fair share of work: others want to live, too."""
-        return self._connection.stats.work - self._turn_began_at > FAIR_SHARE
+        """Whether the loop has not turned for a fair share of work: others want to live, too.
+
+        Asking counts as a call, since one that drops its message is work that moves no bytes.
+        """
+        self._calls += 1
+        work = self._connection.stats.work + self._calls * WORK_OF_A_CALL
+        return work - self._turn_began_at > FAIR_SHARE
+
+    def _begin_turn(self) -> None:
+        self._turn_began_at = self._connection.stats.work
+        self._calls = 0
 
     async def _turn(self) -> None:
-        self._turn_began_at = self._connection.stats.work
+        self._begin_turn()
         await asyncio.sleep(0)
 
     async def _until_can_send(self) -> None:
@@ -437,9 +455,7 @@ class WebSocket:
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
         try:
-            return self._connection.send(
-                message, compress=compress, key=key, now=self._loop.time()
-            )
+            return self._connection.send(message, compress=compress, key=key, now=self._now())
         finally:
             self._settle()
 
@@ -453,16 +469,16 @@ class WebSocket:
                 async for part in source:
                     if last is not None:
                         await self._until_can_send()
-                        connection.send_part(last, final=False, now=self._loop.time())
+                        connection.send_part(last, final=False, now=self._now())
                         begun = True
                         self._settle()
                     last = part
                 await self._until_can_send()
                 if last is not None:
-                    connection.send_part(last, final=True, now=self._loop.time())
+                    connection.send_part(last, final=True, now=self._now())
             except BaseException:
                 if begun:
-                    connection.fail(Cause.SEND_INTERRUPTED, now=self._loop.time())
+                    connection.fail(Cause.SEND_INTERRUPTED, now=self._now())
                 raise
             finally:
                 self._settle()
@@ -486,7 +502,7 @@ class WebSocket:
         """Whoever received in parts has left, or is left behind."""
         if self._parts is not None:
             self._parts = None
-            self._connection.discard_rest(now=self._loop.time())
+            self._connection.discard_rest(now=self._now())
             self._settle()
 
 
@@ -592,6 +608,15 @@ def tls_options(context: tls.SSLContext, config: Config) -> dict[str, Any]:
 
 _A_DAY = 86_400.0
 """In seconds: event loops do not take inf."""
+
+
+def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """The loop's clock: the system's own, if it is that one, rather than the loop's view of it.
+
+    uvloop looks at it once a turn, in milliseconds: too coarse for round-trip times.
+    """
+    same = abs(loop.time() - time.monotonic()) < 1
+    return time.monotonic if same else loop.time
 
 
 def _is_whole(message: SendableMessage | Parts) -> TypeGuard[SendableMessage]:

@@ -28,7 +28,7 @@ from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
 from ._outbox import Prepared
 from ._pings import Latency, Ping
-from ._stats import FAIR_SHARE, Stats
+from ._stats import FAIR_SHARE, WORK_OF_A_CALL, Stats
 from ._url import URL
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "FAIR_SHARE",
     "TRANSITIONS",
     "URL",
+    "WORK_OF_A_CALL",
     "Accept",
     "BadHandshake",
     "Cause",

@@ -164,7 +164,8 @@ class CloseReason:
     def __str__(self) -> str:
         text = f"{self.code} by {self.by.value}, {self.cause.value}"
         if self.reason:
-            text += f": {self.reason}"
+            # It may be the peer's text, and end up as a line in a log.
+            text += f": {self.reason if self.reason.isprintable() else repr(self.reason)}"
         if self.unsent or self.unread:
             text += f" ({self.unsent} messages unsent, {self.unread} unread)"
         return text

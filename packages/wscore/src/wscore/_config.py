@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, Unpack
 
 from ._entropy import entropy
+from ._http import is_token
 
 __all__ = ["Config", "ConfigOptions", "Deflate", "Overflow"]
 
@@ -39,8 +40,8 @@ class Overflow(enum.Enum):
     DROP_OLDEST = "drop_oldest"
     """Messages not yet begun are dropped, the oldest first, until the new one fits."""
     REPLACE = "replace"
-    """A message takes the place of the queued one with the same ``key``, full or not; one
-    without a key is treated as by RAISE."""
+    """A message takes the place of the queued one with the same ``key``, full or not; one that
+    replaces nothing is treated as by RAISE, and so is one that would grow a full buffer."""
     CLOSE = "close"
     """The connection is failed with 1013, "try again later"."""
 
@@ -113,7 +114,8 @@ class Config:
 
     Receiving
         :ivar max_message_size: bytes of a message, text measured in UTF-8, after inflation.
-            1 MiB, as in websockets.
+            1 MiB, as in websockets. As a str, text can take four times as much memory. Without a
+            limit, compression lets a peer spend a thousand times what it sends.
         :ivar max_fragment_size: bytes of one received frame's payload. Off.
         :ivar max_fragments: frames of one message. 131,072: Autobahn 9.3.1 sends 65,536.
         :ivar max_queue: messages received and not taken, as high mark or (high, low). A message
@@ -185,6 +187,8 @@ class Config:
             _check_range(self, name, 0, INF, open_below=True)
         for name in _NOT_NEGATIVE:
             _check_range(self, name, 0, INF)
+        _check_range(self, "max_fragments", 1, INF, whole=True)
+        _check_range(self, "max_headers", 1, INF, whole=True)
         _check_range(self, "read_size", 1024, 2**31, whole=True)
         _check_marks(self, "max_queue", least=1)
         _check_marks(self, "max_send_buffer", least=1)
@@ -293,20 +297,12 @@ class ConfigOptions(TypedDict, total=False):
 
 _POSITIVE = (
     *("open_timeout", "close_timeout", "send_timeout", "idle_timeout", "message_timeout"),
-    *("ping_interval", "ping_timeout", "max_fragments"),
-    *("max_head_size", "max_header_line", "max_headers"),
+    *("ping_interval", "ping_timeout", "max_head_size", "max_header_line"),
 )
 _NOT_NEGATIVE = (
     *("fail_timeout", "sleep_tolerance", "max_message_size", "max_fragment_size"),
     *("control_look_ahead", "max_pong_buffer", "max_body_size"),
 )
-
-_TCHAR = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-
-
-def is_token(text: str) -> bool:
-    """Whether the text is a token of HTTP (RFC 9110 section 5.6.2)."""
-    return bool(text) and _TCHAR.issuperset(text)
 
 
 def _marks(value: Marks) -> tuple[int | float, int | float]:
@@ -343,7 +339,7 @@ def _check_range(
     above = f"above {low:g}" if open_below else f"at least {low:g}"
     below = "inf turns it off" if high == INF else f"at most {high:g}"
     allowed = f"{kind}, {above}, {below}"
-    if not _is_number(value, whole=whole):
+    if not _is_number(value, whole=whole and not value == high == INF):
         raise _wrong(owner, name, allowed, TypeError)
     # Written so that NaN, which compares false with everything, is refused.
     if not (low < value <= high if open_below else low <= value <= high):

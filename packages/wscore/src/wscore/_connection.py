@@ -55,7 +55,7 @@ from ._handshake import ClientHandshake, ServerHandshake
 from ._http import Accept, Request, Response
 from ._inbox import Inbox, Message, Part
 from ._outbox import Outbox, Prepared
-from ._pings import Latency, Ping, Pings
+from ._pings import MAX_PAYLOAD, Latency, Ping, Pings
 from ._stats import Stats
 from ._timers import Timer, Timers
 
@@ -306,8 +306,14 @@ class Connection:
         if self.state is State.CLOSED:
             self._timers.stop_all()
             return
+        if self._is_rejected():
+            self._conclude_rejection(now)
+            return
         text = "the transport was lost" if error is None else f"the transport was lost: {error!r}"
         if self.state is State.CONNECTING:
+            if self.role is Role.CLIENT and error is not None and not self.stats.bytes_sent:
+                assert self.request is not None
+                text = f"no transport to {self.request.host}: {error!r}"
             self._open_error = HandshakeInterrupted(f"{text}, before the connection was open")
             self._open_error.__cause__ = error
         self._note_reason(Failure(Cause.TRANSPORT_ERROR, text), error)
@@ -322,6 +328,8 @@ class Connection:
             timer, when = due
             config = self.config
             match timer:
+                case Timer.OPEN if self._is_rejected():
+                    self._conclude_rejection(now)
                 case Timer.OPEN:
                     self._open_error = OpenTimeout(config.open_timeout)
                     self._note_reason(Failure(Cause.OPEN_TIMEOUT, str(self._open_error)))
@@ -469,8 +477,8 @@ class Connection:
         if self.state is not State.OPEN:
             self._raise_not_open()
         payload = _to_bytes(payload)
-        if len(payload) > 125:
-            raise ValueError(f"a pong carries at most 125 bytes, not {len(payload)}")
+        if len(payload) > MAX_PAYLOAD:
+            raise ValueError(f"a pong carries at most {MAX_PAYLOAD} bytes, not {len(payload)}")
         self._outbox.put_pong(payload)
         self._note_writing(now)
 
@@ -874,6 +882,18 @@ class Connection:
         self._note_reason(Failure(cause, str(error)))
         self._become_closed(Transport.CLOSE)
 
+    def _is_rejected(self) -> bool:
+        """Whether the server has said no, and only the rest of its explanation is awaited."""
+        handshake = self._handshake
+        return isinstance(handshake, ClientHandshake) and handshake.response is not None
+
+    def _conclude_rejection(self, now: float) -> None:
+        """The explanation will never be complete: what was said already stands."""
+        assert isinstance(self._handshake, ClientHandshake)
+        self._handshake.eof()
+        self._conclude(self._handshake, now)
+        self._become_closed(Transport.ABORT)
+
     def _give_up(self, what: str, cause: Cause) -> None:
         text = f"{what} before the connection was open"
         self._open_error = HandshakeInterrupted(text)
@@ -911,7 +931,7 @@ class Connection:
         Pings come only while it is OPEN: they were looked for in all that came before its end.
         """
         inbox = self._the_inbox()
-        before = self.stats.messages_received
+        before = self._received_so_far()
         for head, payload, _ in inbox.advance():
             opcode = head & OPCODE
             if opcode == CLOSE:
@@ -923,7 +943,7 @@ class Connection:
             else:
                 self._pings.answer(payload, now)
         if self.state is State.OPEN:
-            if self.stats.messages_received != before:
+            if self._received_so_far() != before:
                 self._note_message(now)
             if inbox.end is not None:
                 if not self._end_noted:
@@ -959,6 +979,10 @@ class Connection:
                 return
             self._meet_end(now)
         raise ConnectionClosed(self._current_reason())
+
+    def _received_so_far(self) -> int:
+        # An empty message has no bytes, and a message that arrives for long is no idleness.
+        return self.stats.messages_received + self.stats.payload_bytes_received
 
     def _note_message(self, now: float) -> None:
         """An application message passed."""

@@ -12,9 +12,19 @@ import zlib
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ._config import Deflate, is_token
+from ._config import Deflate
+from ._http import is_token
 
-__all__ = ["CorruptData", "Deflater", "Inflater", "Negotiated", "accept", "confirm", "offer"]
+__all__ = [
+    "CorruptData",
+    "Deflater",
+    "Inflater",
+    "Negotiated",
+    "accept",
+    "confirm",
+    "confirm_own",
+    "offer",
+]
 
 BytesLike: TypeAlias = "bytes | bytearray | memoryview"
 

@@ -25,7 +25,7 @@ from wsproto.handshake import H11Handshake
 from wsproto.utilities import generate_accept_token
 
 from . import _deflate
-from ._config import Config, is_token
+from ._config import Config
 from ._errors import (
     BadHandshake,
     HandshakeError,
@@ -33,7 +33,7 @@ from ._errors import (
     HandshakeRejected,
     InvalidState,
 )
-from ._http import Accept, Headers, Request, Response, split_tokens
+from ._http import Accept, Headers, Request, Response, is_token, split_tokens
 
 __all__ = ["ClientHandshake", "ServerHandshake"]
 

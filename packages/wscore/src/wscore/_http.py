@@ -158,3 +158,11 @@ class Accept:
 def split_tokens(value: str) -> list[str]:
     """The elements of a comma-separated header value, empty ones left out (RFC 9110 5.6.1)."""
     return [token for part in value.split(",") if (token := part.strip(" \t"))]
+
+
+def is_token(text: str) -> bool:
+    """Whether the text is a token of HTTP (RFC 9110 section 5.6.2)."""
+    return bool(text) and _TCHAR.issuperset(text)
+
+
+_TCHAR = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")

@@ -222,7 +222,7 @@ class Outbox:
             opcode, payload = to_payload(message)
         if key is not None and self._replace(key, opcode, payload, compress, prepared):
             return True
-        if not self._make_room(_weight(payload), keyed=key is not None):
+        if not self._make_room(_weight(payload)):
             return False
         whole = _Whole(opcode, payload, compress, key, prepared, self._open)
         self._lane.append(whole)
@@ -295,17 +295,20 @@ class Outbox:
         queued = self._keyed.get(key)
         if queued is None:
             return False
-        self._resize(queued, len(payload) - len(queued.payload))
+        growth = _weight(payload) - _weight(queued.payload)
+        if growth > 0 and self.buffered - _weight(queued.payload) >= self._high:
+            raise SendBufferFull(self.buffered, self._high)
+        self._resize(queued, growth)
         queued.opcode, queued.payload = opcode, payload
         queued.compress, queued.prepared = compress, prepared
         self._stats.messages_replaced += 1
         self._note_level()
         return True
 
-    def _make_room(self, size: int, *, keyed: bool) -> bool:
+    def _make_room(self, size: int) -> bool:
         """Apply ``overflow``: whether the new message may go in."""
         overflow = self._config.overflow
-        if overflow is Overflow.WAIT or keyed:
+        if overflow is Overflow.WAIT:
             return True
         if overflow is Overflow.DROP_OLDEST:
             while self.buffered + size > self._high and self._drop_oldest():

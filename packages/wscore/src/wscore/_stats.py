@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FAIR_SHARE", "Stats"]
+__all__ = ["FAIR_SHARE", "WORK_OF_A_CALL", "Stats"]
 
 FAIR_SHARE = 64 * 1024
 """Bytes of :attr:`Stats.work` after which whoever sends or receives lets others run: about what
 a read brings and a write takes."""
+
+WORK_OF_A_CALL = 1024
+"""What a call counts as besides the bytes it moves, if any (arbitrary: a call takes about as long
+as moving some KiB)."""
 
 
 @dataclass(slots=True)
