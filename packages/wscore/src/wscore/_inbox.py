@@ -45,17 +45,8 @@ class Inbox:
     __slots__ = (
         *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
         *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
-        *(
-            "_opcode",
-            "_compressed",
-            "_data",
-            "_checked",
-            "_total",
-            "begun",
-            "_streaming",
-            "_dropping",
-        ),
-        *("_over", "_lost"),
+        *("_opcode", "_compressed", "_data", "_checked", "_total", "begun"),
+        *("_streaming", "_dropping", "_over", "_lost"),
     )
 
     def __init__(

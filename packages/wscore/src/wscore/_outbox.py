@@ -480,26 +480,34 @@ class Outbox:
             del self._keyed[entry.key]
         self._frame_ends = True
         head = FIN | entry.opcode
-        prepared = entry.prepared
         if self._deflater is not None:
-            if prepared is not None:
-                deflate = prepared.compression
-                if (
-                    deflate is not None
-                    and deflate.server_max_window_bits <= self._peer_bits
-                    and self._wants(entry.compress, len(payload), deflate.threshold)
-                ):
-                    head |= RSV1
-                    payload = prepared.compressed()
-                    self._deflater.reset()
-            elif self._wants(entry.compress, len(payload), self._threshold):
+            compressed = self._compress(entry, self._deflater)
+            if compressed is not None:
                 head |= RSV1
-                payload = self._deflater.compress(payload)
+                payload = compressed
+        prepared = entry.prepared
         if prepared is not None and not self._masked and len(payload) <= room:
             stats.payload_bytes_sent += len(payload)
             stats.frames_sent += 1
             return prepared.frame(head, payload)
         return self._begin_frame(head, payload, room)
+
+    def _compress(self, entry: _Whole, deflater: Deflater) -> bytes | None:
+        """The payload compressed, or None if it goes out as it is."""
+        size = len(entry.payload)
+        if entry.prepared is None:
+            wanted = self._wants(entry.compress, size, self._threshold)
+            return deflater.compress(entry.payload) if wanted else None
+        deflate = entry.prepared.compression
+        if (
+            deflate is None
+            or deflate.server_max_window_bits > self._peer_bits
+            or not self._wants(entry.compress, size, deflate.threshold)
+        ):
+            return None
+        # The peer's window will hold what our compressor has not seen.
+        deflater.reset()
+        return entry.prepared.compressed()
 
     @staticmethod
     def _wants(compress: bool | None, size: int, threshold: int) -> bool:
