@@ -1,12 +1,16 @@
-"""The only place for what every test shares: how long Hypothesis searches.
+"""The only place for what every test shares: how long Hypothesis searches, and certificates.
 
 ``HYPOTHESIS_PROFILE`` names the profile; without it ``CI`` decides between ``ci`` and ``dev``.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import ssl
 
+import pytest
+import trustme
 from hypothesis import HealthCheck, settings
 
 # No deadlines: the time of one example says more about the machine's load than about the code.
@@ -23,3 +27,31 @@ settings.register_profile(
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_what_tests_make_is_garbage() -> None:
+    """What was imported stays, and need not be looked through after every test."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Signs what the tests trust."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """A server's context, with a certificate for ``localhost``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """A client's context, which trusts :func:`authority` and nobody else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(context)
+    return context

@@ -54,6 +54,7 @@ LAYERS = (
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
     {"_deflate", "_frames", "_handshake", "_inbox", "_outbox"},
     {"_connection"},
+    {"_admission", "_facts", "_receiving", "_sending"},
     {"__init__"},
     {"testing"},
 )

@@ -215,3 +215,21 @@ def test_a_reason_says_code_culprit_cause_and_what_was_lost(
     reason: CloseReason, text: str
 ) -> None:
     assert str(reason) == text
+
+
+@pytest.mark.parametrize(
+    ("code", "by", "cause", "unexpected"),
+    [
+        (1000, CloseBy.LOCAL, Cause.CLOSED, False),
+        (4000, CloseBy.LOCAL, Cause.CLOSED, False),
+        (1011, CloseBy.LOCAL, Cause.HANDLER_ERROR, False),
+        (1001, CloseBy.PEER, Cause.PEER_CLOSED, False),
+        (4000, CloseBy.PEER, Cause.PEER_CLOSED, True),
+        (1002, CloseBy.POLICY, Cause.PROTOCOL_ERROR, True),
+        (1006, CloseBy.TRANSPORT, Cause.EOF, True),
+    ],
+)
+def test_an_end_that_this_side_did_not_choose_is_unexpected(
+    code: int, by: CloseBy, cause: Cause, unexpected: bool
+) -> None:
+    assert CloseReason(code, "", by, cause).unexpected is unexpected

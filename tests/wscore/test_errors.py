@@ -23,6 +23,7 @@ from wscore._errors import (
     SendBufferFull,
     WebSocketError,
     WebSocketTimeout,
+    only_closed,
 )
 from wscore._http import Response
 
@@ -48,7 +49,7 @@ SAMPLES: list[WebSocketError] = [
 def test_there_is_a_sample_of_every_exception() -> None:
     classes = {cls for _, cls in inspect.getmembers(_errors, inspect.isclass)}
     assert {type(sample) for sample in SAMPLES} == classes & set(_all_below(WebSocketError))
-    assert sorted(cls.__name__ for cls in classes) == _errors.__all__
+    assert {cls.__name__ for cls in classes} == {*_errors.__all__} - {"only_closed"}
 
 
 def _all_below(root: type[WebSocketError]) -> list[type[WebSocketError]]:
@@ -124,3 +125,11 @@ def test_a_transports_error_is_the_cause() -> None:
     reason = CloseReason(1006, "", CloseBy.TRANSPORT, Cause.TRANSPORT_ERROR, error=reset)
     assert ConnectionClosed(reason).__cause__ is reset
     assert ConnectionClosed(REASON).__cause__ is None
+
+
+def test_only_what_says_nothing_but_closed_is_so_in_groups_too() -> None:
+    closed = ConnectionClosed(REASON)
+    assert only_closed(closed)
+    assert only_closed(BaseExceptionGroup("", [closed, ExceptionGroup("", [closed])]))
+    assert not only_closed(LookupError())
+    assert not only_closed(ExceptionGroup("", [closed, LookupError()]))

@@ -13,7 +13,7 @@ from wscore._frames import BINARY, FIN, PING, RSV1, TEXT, encode
 from wscore._inbox import Inbox
 from wscore._outbox import Outbox
 from wscore._pings import Ping
-from wscore._stats import Stats
+from wscore._stats import FairShare, Stats
 
 NAMES = [field.name for field in fields(Stats)]
 
@@ -143,3 +143,17 @@ def test_what_overflow_replaces_is_counted() -> None:
 
 def test_work_is_what_was_sent_and_what_messages_were_received() -> None:
     assert Stats(bytes_sent=3, message_bytes_received=4, bytes_received=100).work == 7
+
+
+def test_a_fair_share_is_used_up_by_bytes_and_by_calls() -> None:
+    stats = Stats()
+    share = FairShare(stats)
+    assert not share.used_up()
+    stats.bytes_sent += 65_536
+    assert share.used_up()
+    share.begin()
+    assert not share.used_up()
+    asked = 0
+    while not share.used_up():
+        asked += 1
+    assert 10 < asked < 100

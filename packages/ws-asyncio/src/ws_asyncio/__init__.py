@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from ._connect import connect
 from ._serve import Handler, RequestHook, Server, serve
-from ._websocket import SendableMessage, WebSocket
+from ._websocket import WebSocket
 
 __all__ = [
     "Handler",
     "RequestHook",
-    "SendableMessage",
     "Server",
     "WebSocket",
     "connect",

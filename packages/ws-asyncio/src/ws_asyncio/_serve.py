@@ -16,18 +16,16 @@ from typing import Any, Final, Unpack
 from wscore import (
     Accept,
     Cause,
-    CloseBy,
     CloseCode,
-    CloseReason,
     Config,
     ConfigOptions,
     Connection,
-    ConnectionClosed,
     HandshakeError,
     Request,
     Response,
     State,
     check_close_code,
+    only_closed,
 )
 
 from ._websocket import Link, WebSocket, clock_of, tls_options
@@ -224,7 +222,9 @@ class Server:
             self.connections.add(websocket)
             await self._handle(websocket)
             await websocket.close()
-            _log_end(websocket, await websocket.wait_closed())
+            reason = await websocket.wait_closed()
+            if reason.unexpected:
+                log.info("%r: %s", websocket, reason)
         except HandshakeError as error:
             log.info("%r: %s", websocket, error)
             await websocket.wait_closed()
@@ -270,7 +270,7 @@ class Server:
         except (Exception, asyncio.CancelledError) as error:
             if _is_cancelled(error):
                 raise
-            if _is_closed(error) and websocket.state is not State.OPEN:
+            if only_closed(error) and websocket.state is not State.OPEN:
                 # A handler may leave it to the server to notice the end.
                 return
             log.exception("%r: the handler failed", websocket)
@@ -295,24 +295,11 @@ def _respond(websocket: WebSocket, answer: Answer) -> None:
     websocket._settle()
 
 
-def _log_end(websocket: WebSocket, reason: CloseReason) -> None:
-    """A line for an end that this side did not choose; what its own code did is logged there."""
-    if reason.by is not CloseBy.LOCAL and not reason.ok:
-        log.info("%r: %s", websocket, reason)
-
-
 def _is_cancelled(error: BaseException) -> bool:
     """Whether this task is cancelled, and not only something that its handler waited for."""
     task = asyncio.current_task()
     cancelling = task is not None and task.cancelling() > 0
     return isinstance(error, asyncio.CancelledError) and cancelling
-
-
-def _is_closed(error: BaseException) -> bool:
-    """Whether this says that a connection is closed, and nothing else, also from a task group."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_closed(part) for part in error.exceptions)
-    return isinstance(error, ConnectionClosed)
 
 
 def _has_port(sock: socket.socket) -> bool:

@@ -11,49 +11,37 @@ import ssl as tls
 import sys
 import threading
 import time
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Hashable,
-    Iterable,
-)
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeGuard, cast
+from typing import Any, Final, Self, cast
 
 from wscore import (
-    FAIR_SHARE,
-    WORK_OF_A_CALL,
     Cause,
     CloseCode,
     CloseReason,
-    ConcurrencyError,
     Config,
     Connection,
     ConnectionClosed,
-    Latency,
+    Facts,
+    FairShare,
     Message,
     Overflow,
-    Prepared,
-    Request,
-    Response,
+    Parts,
+    PartSender,
+    Receiving,
+    SendableMessage,
     State,
-    Stats,
     Transport,
+    as_parts,
+    each_part,
+    is_whole,
 )
 
-__all__ = ["SendableMessage", "WebSocket", "tls_options"]
-
-SendableMessage = str | bytes | bytearray | memoryview | Prepared
-"""What can be sent whole: str as text, bytes-like as binary, or either encoded in advance."""
-
-Parts = Iterable[str] | Iterable[bytes] | AsyncIterable[str] | AsyncIterable[bytes]
-"""What can be sent as its parts come: all str, or all bytes-like."""
+__all__ = ["WebSocket", "tls_options"]
 
 
-class WebSocket:
+class WebSocket(Facts):
     """A WebSocket connection on asyncio; :func:`connect` and :func:`serve` make them.
 
     Every method belongs to the thread of the connection's event loop. Any number of tasks may
@@ -88,13 +76,12 @@ class WebSocket:
         :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
             nothing was sent, unless it is a later part of an iterable that is wrong.
         """
-        if not _is_whole(message):
-            if compress is not None or key is not None:
-                raise TypeError("compress and key are for messages that are sent whole")
+        if not is_whole(message):
+            parts = as_parts(message, compress=compress, key=key)
             async with self._send_turn:
-                await self._send_parts(cast("Parts", message))
+                await self._send_parts(parts)
             return True
-        greedy = self._is_greedy()
+        greedy = self._fair_share.used_up()
         if self._overflow is not Overflow.WAIT:
             if greedy:
                 await self._turn()
@@ -114,9 +101,9 @@ class WebSocket:
         :raises ConcurrencyError: another task is receiving.
         """
         with self._receiving:
-            self._leave_parts()
+            self._receiving.leave_parts(now=self._now())
             while True:
-                if self._is_greedy():
+                if self._fair_share.used_up():
                     await self._turn()
                 try:
                     message = self._connection.take_message(now=self._now())
@@ -143,15 +130,14 @@ class WebSocket:
         :raises ConcurrencyError: another task is receiving, or took over.
         """
         with self._receiving:
-            parts = self._enter_parts()
+            parts = self._receiving.enter_parts(now=self._now())
         try:
             final = False
             while not final:
                 with self._receiving:
-                    if self._is_greedy():
+                    if self._fair_share.used_up():
                         await self._turn()
-                    if self._parts is not parts:
-                        raise ConcurrencyError("another recv took over: this message was left")
+                    self._receiving.check_parts(parts)
                     try:
                         part = self._connection.take_part(now=self._now())
                     finally:
@@ -162,8 +148,8 @@ class WebSocket:
                 final = part.final
                 yield part.data
         finally:
-            if self._parts is parts:
-                self._leave_parts()
+            self._receiving.leave_parts(parts, now=self._now())
+            self._settle()
 
     async def ping(self, payload: bytes | None = None) -> float:
         """Send a ping and wait for its pong; return the round-trip time in seconds.
@@ -194,7 +180,7 @@ class WebSocket:
         :raises ConnectionClosed: the connection is closing or closed.
         :raises ValueError: the payload is too long.
         """
-        if self._is_greedy():
+        if self._fair_share.used_up():
             await self._turn()
         self._connection.pong(payload, now=self._now())
         self._settle()
@@ -244,67 +230,15 @@ class WebSocket:
             self._settle()
         await self.close()
 
-    @property
-    def state(self) -> State:
-        """The state of the connection."""
-        return self._connection.state
-
-    @property
-    def close_reason(self) -> CloseReason | None:
-        """Why the connection is ending or ended; None while it is not."""
-        return self._connection.close_reason
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The negotiated subprotocol."""
-        return self._connection.subprotocol
-
-    @property
-    def request(self) -> Request | None:
-        """The request that opened the connection."""
-        return self._connection.request
-
-    @property
-    def response(self) -> Response | None:
-        """The response that opened the connection."""
-        return self._connection.response
-
-    @property
-    def latency(self) -> Latency | None:
-        """Round-trip time of the last ping, and smoothed, in seconds; None before the first."""
-        return self._connection.latency
-
-    @property
-    def stats(self) -> Stats:
-        """Counters of what passed."""
-        return self._connection.stats
-
-    # An address is what the socket says: its form depends on the family.
-    @property
-    def local_address(self) -> Any:
-        """This side's address, as the socket gives it."""
-        return self._addresses[0]
-
-    @property
-    def remote_address(self) -> Any:
-        """The other side's address, as the socket gives it."""
-        return self._addresses[1]
-
-    def __repr__(self) -> str:
-        connection = self._connection
-        role, state = connection.role.value, connection.state.value
-        return f"<WebSocket {role} {state}, peer {self.remote_address}>"
-
     # -------------------------------------------------------- between the core and asyncio
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         """Not public: use :func:`connect` or :func:`serve`."""
-        self._connection: Final = connection
+        super().__init__(connection)
         self._loop: Final = loop
         self._now: Final = clock_of(loop)
         self._overflow: Final = connection.config.overflow
         self._transport: asyncio.Transport | None = None
-        self._addresses: tuple[Any, Any] = (None, None)
         self._gone = False
         self._can_receive: Final = lambda: connection.can_receive
         self._can_receive_part: Final = lambda: connection.can_receive_part
@@ -317,10 +251,8 @@ class WebSocket:
         # Who waits, and for what.
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._send_turn = _SendTurn()
-        self._receiving = _OneAtATime()
-        self._parts: object | None = None
-        self._turn_began_at = 0
-        self._calls = 0
+        self._receiving: Final = Receiving(connection)
+        self._fair_share: Final = FairShare(connection.stats)
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
@@ -397,7 +329,7 @@ class WebSocket:
         self._settle()
 
     def _on_data(self, data: memoryview) -> None:
-        self._begin_turn()
+        self._fair_share.begin()
         self._connection.receive_data(data, now=self._now())
         self._settle()
 
@@ -428,25 +360,12 @@ class WebSocket:
             finally:
                 del self._waiters[waiter]
 
-    def _is_greedy(self) -> bool:
-        """Whether the loop has not turned for a fair share of work: others want to live, too.
-
-        Asking counts as a call, since one that drops its message is work that moves no bytes.
-        """
-        self._calls += 1
-        work = self._connection.stats.work + self._calls * WORK_OF_A_CALL
-        return work - self._turn_began_at > FAIR_SHARE
-
-    def _begin_turn(self) -> None:
-        self._turn_began_at = self._connection.stats.work
-        self._calls = 0
-
     async def _turn(self) -> None:
-        self._begin_turn()
+        self._fair_share.begin()
         await asyncio.sleep(0)
 
     async def _until_can_send(self) -> None:
-        if self._is_greedy():
+        if self._fair_share.used_up():
             await self._turn()
         connection = self._connection
         await self._until(lambda: connection.can_send or connection.state is not State.OPEN)
@@ -460,25 +379,17 @@ class WebSocket:
             self._settle()
 
     async def _send_parts(self, parts: Parts) -> None:
-        """Send as one message what comes, one part behind: the last one has to say that it is."""
-        connection = self._connection
-        async with aclosing(_iterate(parts)) as source:
-            begun = False
-            last: str | bytes | bytearray | memoryview | None = None
+        sender = PartSender(self._connection)
+        async with aclosing(each_part(parts)) as source:
             try:
                 async for part in source:
-                    if last is not None:
-                        await self._until_can_send()
-                        connection.send_part(last, final=False, now=self._now())
-                        begun = True
-                        self._settle()
-                    last = part
+                    await self._until_can_send()
+                    sender.add(part, now=self._now())
+                    self._settle()
                 await self._until_can_send()
-                if last is not None:
-                    connection.send_part(last, final=True, now=self._now())
+                sender.end(now=self._now())
             except BaseException:
-                if begun:
-                    connection.fail(Cause.SEND_INTERRUPTED, now=self._now())
+                sender.interrupt(now=self._now())
                 raise
             finally:
                 self._settle()
@@ -492,18 +403,6 @@ class WebSocket:
                     return
                 raise
             yield message
-
-    def _enter_parts(self) -> object:
-        self._leave_parts()
-        self._parts = parts = object()
-        return parts
-
-    def _leave_parts(self) -> None:
-        """Whoever received in parts has left, or is left behind."""
-        if self._parts is not None:
-            self._parts = None
-            self._connection.discard_rest(now=self._now())
-            self._settle()
 
 
 class Link(asyncio.BufferedProtocol):
@@ -546,21 +445,6 @@ class Link(asyncio.BufferedProtocol):
         # TLS also calls this from within a write, when what is written does not count yet.
         if self.websocket._in_flight:
             self.websocket._settle()
-
-
-class _OneAtATime:
-    """Guards what only one task may do at a time."""
-
-    def __init__(self) -> None:
-        self._taken = False
-
-    def __enter__(self) -> None:
-        if self._taken:
-            raise ConcurrencyError("another task is receiving on this connection")
-        self._taken = True
-
-    def __exit__(self, *_: object) -> None:
-        self._taken = False
 
 
 class _SendTurn(asyncio.Lock):
@@ -617,21 +501,3 @@ def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     """
     same = abs(loop.time() - time.monotonic()) < 1
     return time.monotonic if same else loop.time
-
-
-def _is_whole(message: SendableMessage | Parts) -> TypeGuard[SendableMessage]:
-    return isinstance(message, (str, bytes, bytearray, memoryview, Prepared))
-
-
-async def _iterate(parts: Parts) -> AsyncGenerator[str | bytes, None]:
-    if isinstance(parts, AsyncIterable):
-        async for part in parts:
-            yield part
-    elif isinstance(parts, Iterable) and not isinstance(parts, dict):
-        for part in parts:
-            yield part
-    else:
-        raise TypeError(
-            "a message is str, bytes-like, Prepared, or an iterable of str or bytes-like, "
-            f"not {type(parts).__name__}"
-        )

@@ -6,6 +6,7 @@ Adapters bind it to a runtime; an event loop of your own can embed it. Start at
 
 from __future__ import annotations
 
+from ._admission import Admission, Farewell
 from ._close import Cause, CloseBy, CloseCode, CloseFrame, CloseReason, check_close_code
 from ._config import Config, ConfigOptions, Deflate, Overflow
 from ._connection import TRANSITIONS, Connection, Role, State, Transport
@@ -23,22 +24,25 @@ from ._errors import (
     SendBufferFull,
     WebSocketError,
     WebSocketTimeout,
+    only_closed,
 )
+from ._facts import Facts
 from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
 from ._outbox import Prepared
 from ._pings import Latency, Ping
-from ._stats import FAIR_SHARE, WORK_OF_A_CALL, Stats
+from ._receiving import Receiving
+from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
+from ._stats import FairShare, Stats
 from ._url import URL
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "FAIR_SHARE",
     "TRANSITIONS",
     "URL",
-    "WORK_OF_A_CALL",
     "Accept",
+    "Admission",
     "BadHandshake",
     "Cause",
     "CloseBy",
@@ -51,6 +55,9 @@ __all__ = [
     "Connection",
     "ConnectionClosed",
     "Deflate",
+    "Facts",
+    "FairShare",
+    "Farewell",
     "HandshakeError",
     "HandshakeInterrupted",
     "HandshakeRefused",
@@ -64,17 +71,25 @@ __all__ = [
     "OpenTimeout",
     "Overflow",
     "Part",
+    "PartSender",
+    "Parts",
     "Ping",
     "Prepared",
+    "Receiving",
     "Request",
     "Response",
     "Role",
     "SendBufferFull",
+    "SendableMessage",
     "State",
     "Stats",
     "Transport",
     "WebSocketError",
     "WebSocketTimeout",
     "__version__",
+    "as_parts",
     "check_close_code",
+    "each_part",
+    "is_whole",
+    "only_closed",
 ]

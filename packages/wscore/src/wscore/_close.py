@@ -161,6 +161,11 @@ class CloseReason:
         by_choice = self.cause in (Cause.CLOSED, Cause.PEER_CLOSED)
         return by_choice and self.code in _NOTHING_WRONG
 
+    @property
+    def unexpected(self) -> bool:
+        """Whether the end is worth a line in a log: this side did not choose it."""
+        return self.by is not CloseBy.LOCAL and not self.ok
+
     def __str__(self) -> str:
         text = f"{self.code} by {self.by.value}, {self.cause.value}"
         if self.reason:

@@ -427,6 +427,23 @@ class Connection:
             self._note_writing(now)
         return accepted
 
+    def offer(
+        self, message: str | bytes | bytearray | memoryview | Prepared, *, now: float
+    ) -> bool:
+        """Send a message if nobody has to wait for that, as a broadcast does.
+
+        :returns: False if it was not taken: the connection is not open, its send buffer is over
+            the mark, or ``overflow`` dropped the message or closed the connection.
+        :raises TypeError, ValueError: not a message; text that is no Unicode.
+        """
+        waits = self.config.overflow is Overflow.WAIT
+        if self.state is not State.OPEN or (waits and not self.can_send):
+            return False
+        try:
+            return self.send(message, now=now)
+        except (SendBufferFull, ConnectionClosed):
+            return False
+
     def send_part(
         self, data: str | bytes | bytearray | memoryview, *, final: bool, now: float
     ) -> None:

@@ -43,6 +43,7 @@ __all__ = [
     "SendBufferFull",
     "WebSocketError",
     "WebSocketTimeout",
+    "only_closed",
 ]
 
 
@@ -167,3 +168,13 @@ class ConnectionClosed(WebSocketError):
 
     def __str__(self) -> str:
         return f"the connection is closed: {self.reason}"
+
+
+def only_closed(error: BaseException) -> bool:
+    """Whether this says that a connection is closed and nothing else, in groups too; any thread.
+
+    A handler may leave it to its server to notice the end.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(only_closed(part) for part in error.exceptions)
+    return isinstance(error, ConnectionClosed)

@@ -1,18 +1,11 @@
-"""The only place for counters: what passed through a connection."""
+"""The only place for counters: what passed through a connection, and how much of it is fair."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["FAIR_SHARE", "WORK_OF_A_CALL", "Stats"]
-
-FAIR_SHARE = 64 * 1024
-"""Bytes of :attr:`Stats.work` after which whoever sends or receives lets others run: about what
-a read brings and a write takes."""
-
-WORK_OF_A_CALL = 1024
-"""What a call counts as besides the bytes it moves, if any (arbitrary: a call takes about as long
-as moving some KiB)."""
+__all__ = ["FairShare", "Stats"]
 
 
 @dataclass(slots=True)
@@ -66,3 +59,38 @@ class Stats:
     def work(self) -> int:
         """Bytes that cost somebody time: those that were sent, and those of messages received."""
         return self.bytes_sent + self.message_bytes_received
+
+
+class FairShare:
+    """How much work one connection may do before it lets others run: a flood is not theirs.
+
+    Whoever sends or receives asks :meth:`used_up` first, and if so lets the loop turn once and
+    calls :meth:`begin`; so does whoever reads from the transport.
+    """
+
+    def __init__(self, stats: Stats) -> None:
+        self._stats: Final = stats
+        self._began_at = stats.work
+        self._calls = 0
+
+    def used_up(self) -> bool:
+        """Whether others are to run first.
+
+        Asking counts as a call, since one that drops its message is work that moves no bytes.
+        """
+        self._calls += 1
+        work = self._stats.work + self._calls * _WORK_OF_A_CALL
+        return work - self._began_at > _FAIR_SHARE
+
+    def begin(self) -> None:
+        """Others have run."""
+        self._began_at = self._stats.work
+        self._calls = 0
+
+
+_FAIR_SHARE = 64 * 1024
+"""Bytes of :attr:`Stats.work` that are fair: about what a read brings and a write takes."""
+
+_WORK_OF_A_CALL = 1024
+"""What a call counts as besides the bytes it moves, if any (arbitrary: a call takes about as long
+as moving some KiB)."""

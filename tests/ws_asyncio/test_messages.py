@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
-from tests.adapters.peers import (
+from tests.ws_asyncio.peers import (
     BytesMessage,
     CloseConnection,
     Peer,
@@ -116,7 +116,7 @@ async def test_nobody_overtakes_a_sender_whose_turn_has_come() -> None:
             await client.send("first")
             # The second's turn has come, but it has not run yet; and this turn begins afresh,
             # since who is greedy queues anyway.
-            client._turn_began_at = client.stats.work
+            client._fair_share.begin()
             await client.send("third")
 
         sending = asyncio.create_task(first_and_third())

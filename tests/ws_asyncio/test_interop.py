@@ -14,7 +14,7 @@ import pytest
 import websockets.asyncio.client
 import websockets.asyncio.server
 import websockets.exceptions
-from tests.adapters.peers import echo
+from tests.ws_asyncio.peers import echo
 from websockets.http11 import Request as TheirRequest
 from websockets.http11 import Response as TheirResponse
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from tests.adapters.peers import (
+from tests.ws_asyncio.peers import (
     REQUEST,
     VIOLATION,
     CloseConnection,

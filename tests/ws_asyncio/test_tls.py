@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.adapters.peers import REQUEST, Peer, echo, listening, until
+from tests.ws_asyncio.peers import REQUEST, Peer, echo, listening, until
 
 from ws_asyncio import Server, WebSocket, connect, serve
 from wscore import Cause, HandshakeInterrupted, OpenTimeout

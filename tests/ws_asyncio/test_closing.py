@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.adapters.peers import (
+from tests.ws_asyncio.peers import (
     VIOLATION,
     BytesMessage,
     CloseConnection,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.adapters.peers import Peer, echo, listening, turns, until
+from tests.ws_asyncio.peers import Peer, echo, listening, turns, until
 
 from ws_asyncio import connect, serve
 from wscore import (
