@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
 import ssl as tls
-from collections.abc import Generator
-from types import TracebackType
 from typing import Any, Final, Unpack
 
 from wscore import URL, Config, ConfigOptions, Connection, HeadersLike, State
 
+from ._opening import Opening, within_open_timeout
 from ._websocket import Link, WebSocket, clock_of, tls_options
 
 __all__ = ["connect"]
 
 
-class connect:  # noqa: N801  (used like a function: awaited, or as a context manager)
+class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a context manager)
     """Connect to a WebSocket server: ``await connect(...)``, or better ``async with``.
 
     ``open_timeout`` bounds everything from the lookup of the name to the server's answer.
@@ -66,23 +64,6 @@ class connect:  # noqa: N801  (used like a function: awaited, or as a context ma
         if self._url.secure:
             self._tls.update(tls_options(ssl or tls.create_default_context(), self._config))
             self._tls["server_hostname"] = server_hostname or self._url.host
-        self._websocket: WebSocket | None = None
-
-    def __await__(self) -> Generator[Any, None, WebSocket]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> WebSocket:
-        self._websocket = await self._open()
-        return self._websocket
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._websocket is not None
-        await self._websocket.__aexit__(exc_type, exc, traceback)
 
     async def _open(self) -> WebSocket:
         loop = asyncio.get_running_loop()
@@ -90,29 +71,14 @@ class connect:  # noqa: N801  (used like a function: awaited, or as a context ma
         connection = Connection.client(self._request, self._config, now=now())
         websocket = WebSocket(connection, loop)
         try:
-            await self._connect_transport(loop, websocket)
+            async with within_open_timeout(websocket):
+                await self._create_transport(loop, Link(websocket))
             await websocket._until(lambda: connection.state is not State.CONNECTING)
             connection.poll_open()
         except BaseException:
             websocket.abort()
             raise
         return websocket
-
-    async def _connect_transport(
-        self, loop: asyncio.AbstractEventLoop, websocket: WebSocket
-    ) -> None:
-        """Get as far as a transport; what goes wrong on the way is the connection's to tell."""
-        connection = websocket._connection
-        deadline = connection.deadline
-        timeout = asyncio.timeout_at(None if deadline == math.inf else deadline)
-        try:
-            async with timeout:
-                await self._create_transport(loop, Link(websocket))
-        except OSError as error:
-            # TimeoutError is one, too: the deadline's, or the network's own.
-            if timeout.expired():
-                connection.handle_timeout(now=max(deadline, websocket._now()))
-            connection.transport_lost(error, now=websocket._now())
 
     async def _create_transport(self, loop: asyncio.AbstractEventLoop, link: Link) -> None:
         if self._unix_path is not None:

@@ -14,31 +14,28 @@ from types import TracebackType
 from typing import Any, Final, Unpack
 
 from wscore import (
-    Accept,
+    Admission,
     Cause,
     CloseCode,
     Config,
     ConfigOptions,
     Connection,
+    ConnectionClosed,
     HandshakeError,
-    Request,
-    Response,
     State,
-    check_close_code,
     only_closed,
 )
 
+from ._accept import RequestHook, answer_request
 from ._websocket import Link, WebSocket, clock_of, tls_options
 
-__all__ = ["Handler", "RequestHook", "Server", "serve"]
+__all__ = ["DrainHook", "Handler", "Server", "serve"]
 
 Handler = Callable[[WebSocket], Awaitable[object]]
 """Called with each open connection; when it returns, the connection is closed with 1000."""
 
-Answer = Accept | Response | None
-RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
-"""Called with each request: None accepts it, :class:`~wscore.Accept` says how, and a
-:class:`~wscore.Response` refuses."""
+DrainHook = Callable[[WebSocket], Awaitable[object] | None]
+"""Called with each open connection when the server begins to drain."""
 
 log = logging.getLogger("ws_asyncio")
 
@@ -59,6 +56,10 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
     :param ssl: a context with the server's certificate, for ``wss://``.
     :param on_request: sees each request first, see :data:`RequestHook`. It runs within
         ``open_timeout``; if it raises, the answer is 500 and the error is logged.
+    :param on_drain: called with each open connection when :meth:`Server.close` begins to drain, so
+        that it can tell its client; a function or a coroutine. If it raises, the error is logged.
+    :param max_connections: how many may be in their handshake's hook or open at a time; more are
+        refused with 503. None: any number.
     :param sockets: bound sockets to listen on, in place of host and port.
     :param unix_path: path of a Unix socket to listen on, in place of host and port.
     :param config: every policy in one value.
@@ -75,6 +76,8 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         *,
         ssl: tls.SSLContext | None = None,
         on_request: RequestHook | None = None,
+        on_drain: DrainHook | None = None,
+        max_connections: int | None = None,
         sockets: Sequence[socket.socket] | None = None,
         unix_path: str | None = None,
         config: Config | None = None,
@@ -84,7 +87,8 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         if sum(places) != 1:
             raise ValueError("serve needs one of: host and port, sockets, unix_path")
         config = (config or Config()).replace(**policy)
-        self._server: Final = Server(handler, on_request, config)
+        admission = Admission(max_connections)
+        self._server: Final = Server(handler, on_request, on_drain, admission, config)
         self._host: Final = host
         self._port: Final = port
         self._sockets: Final = sockets
@@ -141,11 +145,20 @@ class Server:
     :ivar connections: the connections that are open, each with its handler running.
     """
 
-    def __init__(self, handler: Handler, on_request: RequestHook | None, config: Config) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        on_request: RequestHook | None,
+        on_drain: DrainHook | None,
+        admission: Admission,
+        config: Config,
+    ) -> None:
         """Not public: use :func:`serve`."""
         self.connections: Final[set[WebSocket]] = set()
         self._handler: Final = handler
         self._on_request: Final = on_request
+        self._on_drain: Final = on_drain
+        self._admission: Final = admission
         self._config: Final = config
         self._listeners: Final[list[asyncio.Server]] = []
         self._tasks: Final[dict[asyncio.Task[None], WebSocket]] = {}
@@ -175,36 +188,77 @@ class Server:
         finally:
             await self.close()
 
-    async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
-        """Stop listening, close every connection, and wait until their handlers have returned.
+    async def close(
+        self, code: int = CloseCode.GOING_AWAY, reason: str = "", *, drain: float = 0
+    ) -> None:
+        """Close every connection, and wait until their handlers have returned.
 
-        Handlers that have not ``close_timeout`` after that are cancelled (with ``inf``, never).
-        Harmless if called again, and in a handler, which is not waited for. Cancelled, it leaves
-        nothing behind: what still runs is aborted.
+        From now on new requests are refused with 503. With ``drain``, handlers may go on for so
+        long; ``on_drain`` tells their connections. Then the server stops listening, and what is
+        still open is closed: what was sent goes out, then the Close frame, and a peer that does
+        not answer within ``close_timeout`` is cut off. Handlers that have not returned
+        ``close_timeout`` after that are cancelled (with ``inf``, never).
 
-        :param code: 1000-1003, 1007-1014 or 3000-4999.
+        Called again, it may shorten the drain. Harmless in a handler, which is not waited for.
+        Cancelled, it leaves nothing behind: what still runs is aborted.
+
+        :param code: 1000-1003, 1007-1014 or 3000-4999; also for handlers that return from now on.
         :param reason: cut at a character to 123 bytes of UTF-8.
-        :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
+        :param drain: seconds.
+        :raises ValueError, TypeError: such a code must not be sent; the reason is not text; drain
+            is negative or no number.
         """
-        check_close_code(code)
-        for websocket in self._tasks.values():
-            websocket._connection.close(code, reason, now=websocket._now())
-            websocket._settle()
-        self._closed = True
-        for listener in self._listeners:
-            listener.close()
-        running = {task for task in self._tasks if task is not asyncio.current_task()}
+        self._admission.drain(code, reason, drain)
+        running = self._other_tasks()
         try:
-            if running:
+            if drain and running:
+                await self._drain(running, drain)
+            self._stop_listening()
+            for websocket in self._tasks.values():
+                websocket._connection.close(code, reason, now=websocket._now())
+                websocket._settle()
+            if running := self._other_tasks():
                 # A connection takes close_timeout at most, its handler as long again.
                 patience = 2 * self._config.close_timeout
-                _, running = await asyncio.wait(running, timeout=patience)
+                await asyncio.wait(running, timeout=patience)
         finally:
+            self._stop_listening()
+            running = self._other_tasks()
             for task in running:
                 task.cancel()
         if running:
             await asyncio.wait(running)
         self._ended.set()
+
+    async def _drain(self, running: set[asyncio.Task[None]], seconds: float) -> None:
+        """Tell every connection, and wait until their handlers have returned, if they do."""
+        notices = {asyncio.create_task(self._notify(websocket)) for websocket in self.connections}
+        try:
+            await asyncio.wait(running, timeout=None if seconds == math.inf else seconds)
+        finally:
+            for notice in notices:
+                notice.cancel()
+
+    async def _notify(self, websocket: WebSocket) -> None:
+        if self._on_drain is None:
+            return
+        try:
+            answer = self._on_drain(websocket)
+            if inspect.isawaitable(answer):
+                await answer
+        except ConnectionClosed:
+            # Its client was faster.
+            return
+        except Exception:
+            log.exception("%r: on_drain failed", websocket)
+
+    def _other_tasks(self) -> set[asyncio.Task[None]]:
+        return {task for task in self._tasks if task is not asyncio.current_task()}
+
+    def _stop_listening(self) -> None:
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
 
     def _start(self, websocket: WebSocket) -> None:
         if self._closed:
@@ -217,11 +271,12 @@ class Server:
 
     async def _serve_one(self, websocket: WebSocket) -> None:
         """The life of a connection: handshake, handler, close. Raises nothing."""
+        admission = self._admission
         try:
-            await self._open(websocket)
+            await answer_request(websocket, self._on_request, partial(admission.admit, websocket))
             self.connections.add(websocket)
             await self._handle(websocket)
-            await websocket.close()
+            await websocket.close(*admission.farewell)
             reason = await websocket.wait_closed()
             if reason.unexpected:
                 log.info("%r: %s", websocket, reason)
@@ -230,39 +285,8 @@ class Server:
             await websocket.wait_closed()
         finally:
             self.connections.discard(websocket)
+            admission.leave(websocket)
             websocket.abort()
-
-    async def _open(self, websocket: WebSocket) -> None:
-        connection = websocket._connection
-        await websocket._until(
-            lambda: connection.request is not None or connection.state is not State.CONNECTING
-        )
-        request = connection.poll_request()
-        assert request is not None
-        try:
-            _respond(websocket, await self._ask(request, connection))
-        except Exception:
-            log.exception("%r: on_request failed", websocket)
-            _respond(websocket, Response(500))
-        connection.poll_open()
-
-    async def _ask(self, request: Request, connection: Connection) -> Answer:
-        if self._on_request is None:
-            return None
-        answer = self._on_request(request)
-        if not inspect.isawaitable(answer):
-            return answer
-        deadline = connection.deadline
-        timeout = asyncio.timeout_at(None if deadline == math.inf else deadline)
-        try:
-            async with timeout:
-                return await answer
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            # Two timers of a loop for one time are two times.
-            connection.handle_timeout(now=deadline)
-            return None
 
     async def _handle(self, websocket: WebSocket) -> None:
         try:
@@ -286,13 +310,6 @@ class _ServerLink(Link):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._server._start(self.websocket)
-
-
-def _respond(websocket: WebSocket, answer: Answer) -> None:
-    """Answer the request, unless the client went away meanwhile or time is up."""
-    if websocket.state is State.CONNECTING:
-        websocket._connection.respond(answer, now=websocket._now())
-    websocket._settle()
 
 
 def _is_cancelled(error: BaseException) -> bool:

@@ -29,6 +29,7 @@ from wscore import (
     Overflow,
     Parts,
     PartSender,
+    Prepared,
     Receiving,
     SendableMessage,
     State,
@@ -375,6 +376,12 @@ class WebSocket(Facts):
     ) -> bool:
         try:
             return self._connection.send(message, compress=compress, key=key, now=self._now())
+        finally:
+            self._settle()
+
+    def _offer(self, message: Prepared) -> bool:
+        try:
+            return self._connection.offer(message, now=self._now())
         finally:
             self._settle()
 
