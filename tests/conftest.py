@@ -1,4 +1,4 @@
-"""The only place for what every test shares: how long Hypothesis searches, and certificates.
+"""The only place for what every test shares: how long Hypothesis searches, and fixtures.
 
 ``HYPOTHESIS_PROFILE`` names the profile; without it ``CI`` decides between ``ci`` and ``dev``.
 """
@@ -12,6 +12,7 @@ import ssl
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
+from tests.adapters import certificates
 
 # No deadlines: the time of one example says more about the machine's load than about the code.
 settings.register_profile("dev", deadline=None, max_examples=100)
@@ -38,20 +39,16 @@ def _only_what_tests_make_is_garbage() -> None:
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     """Signs what the tests trust."""
-    return trustme.CA()
+    return certificates.authority()
 
 
 @pytest.fixture(scope="session")
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+def server_tls() -> ssl.SSLContext:
     """A server's context, with a certificate for ``localhost``."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
+    return certificates.server_tls()
 
 
 @pytest.fixture(scope="session")
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+def client_tls() -> ssl.SSLContext:
     """A client's context, which trusts :func:`authority` and nobody else."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.configure_trust(context)
-    return context
+    return certificates.client_tls()

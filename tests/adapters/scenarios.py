@@ -6,14 +6,33 @@ what takes a peer that misbehaves stands in the tests of the adapter.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import pytest
+from tests.adapters import certificates
+from tests.adapters.rawpeers import (
+    Frame,
+    frames_of,
+    messages_of,
+    raw_client,
+    raw_server,
+    read_to_close,
+    read_to_end,
+    reset,
+    shake_as_client,
+    shake_as_server,
+)
+from tests.wscore.rawpeer import CLOSE, FIN, RESERVED, TEXT, frame
 
 from wscore import (
     Accept,
+    BadHandshake,
     Cause,
     CloseBy,
     CloseFrame,
@@ -21,10 +40,13 @@ from wscore import (
     ConcurrencyError,
     ConnectionClosed,
     Deflate,
+    HandshakeError,
+    HandshakeInterrupted,
     HandshakeRefused,
     HandshakeRejected,
     Latency,
     Message,
+    OpenTimeout,
     Prepared,
     Request,
     Response,
@@ -32,6 +54,8 @@ from wscore import (
     State,
     Stats,
 )
+
+T = TypeVar("T")
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -54,6 +78,10 @@ class Socket(Protocol):
     def latency(self) -> Latency | None: ...
     @property
     def close_reason(self) -> CloseReason | None: ...
+    @property
+    def local_address(self) -> Any: ...
+    @property
+    def remote_address(self) -> Any: ...
     async def send(
         self, message: Any, *, compress: bool | None = None, key: Any = None
     ) -> bool: ...
@@ -81,7 +109,7 @@ class Listener(Protocol):
     def port(self) -> int: ...
     @property
     def connections(self) -> set[Any]: ...
-    async def close(self, code: int = 1001, reason: str = "") -> None: ...
+    async def close(self, code: int = 1001, reason: str = "", *, drain: float = 0) -> None: ...
 
 
 Handler: TypeAlias = Callable[[Any], Awaitable[object]]
@@ -91,11 +119,19 @@ class Runtime(Protocol):
     """What a scenario needs of an adapter and its event loop."""
 
     def serve(self, handler: Handler, **options: Any) -> AbstractAsyncContextManager[Listener]:
-        """A server on a free port of 127.0.0.1."""
+        """A server, on a free port of 127.0.0.1 unless ``host`` or ``unix_path`` is given."""
         ...
 
     def connect(self, url: str, **options: Any) -> AbstractAsyncContextManager[Socket]:
-        """A client."""
+        """A client; ``sock``, a connected socket, is passed on in the adapter's form."""
+        ...
+
+    def accept(self, sock: socket.socket, **options: Any) -> AbstractAsyncContextManager[Socket]:
+        """The server's side of a connected socket."""
+        ...
+
+    def broadcast(self, connections: Iterable[Any], message: Any) -> list[Any]:
+        """The adapter's broadcast."""
         ...
 
     def event(self) -> Event:
@@ -104,6 +140,19 @@ class Runtime(Protocol):
 
     def giving_up_after(self, seconds: float) -> AbstractAsyncContextManager[object]:
         """Cancel what takes longer, and go on behind it."""
+        ...
+
+    async def give_up_after_turns(
+        self, function: Callable[[], Awaitable[object]], turns: int
+    ) -> bool:
+        """Run a function and cancel it after so many turns of the loop; whether it was.
+
+        Without a loop, they are milliseconds.
+        """
+        ...
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Run what blocks in a thread, and wait for it."""
         ...
 
     async def together(self, *functions: Callable[[], Awaitable[object]]) -> None:
@@ -151,6 +200,15 @@ async def receive_close(websocket: Socket) -> CloseReason:
     try:
         while True:
             await websocket.recv()
+    except ConnectionClosed as closed:
+        return closed.reason
+
+
+async def send_until_closed(websocket: Socket, message: bytes) -> CloseReason:
+    """Send a message again and again until the connection ends; return why it did."""
+    try:
+        while True:
+            await websocket.send(message)
     except ConnectionClosed as closed:
         return closed.reason
 
@@ -852,3 +910,788 @@ async def a_server_that_closes_says_1001_to_everybody(runtime: Runtime) -> None:
             for client in (one, two):
                 assert (await client.wait_closed()).code == 1001
             assert server.connections == set()
+
+
+@scenario
+async def what_a_handler_raises_is_its_own_connections_end(runtime: Runtime) -> None:
+    async def handler(websocket: Socket) -> None:
+        if await websocket.recv() == "fail":
+            raise LookupError("on purpose")
+        await echo(websocket)
+
+    async with runtime.serve(handler) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with runtime.connect(url) as one, runtime.connect(url) as other:
+            await other.send("go on")
+            await one.send("fail")
+            assert (await receive_close(one)).code == 1011
+            await other.send("still here")
+            assert await other.recv() == "still here"
+
+
+@scenario
+async def over_max_connections_the_answer_is_503(runtime: Runtime) -> None:
+    async with runtime.serve(echo, max_connections=2) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with runtime.connect(url) as one:
+            async with runtime.connect(url):
+                with pytest.raises(HandshakeRejected) as caught:
+                    async with runtime.connect(url):
+                        pass
+                assert caught.value.response.status == 503
+            await until_connected(runtime, server, 1)
+            async with runtime.connect(url) as third:
+                for client in (one, third):
+                    await client.send("served")
+                    assert await client.recv() == "served"
+
+
+async def until_connected(runtime: Runtime, server: Listener, count: int) -> None:
+    """Wait until the server has so many connections."""
+    while len(server.connections) != count:
+        async with runtime.giving_up_after(0.001):
+            await runtime.event().wait()
+
+
+@scenario
+async def a_server_that_drains_lets_handlers_finish(runtime: Runtime) -> None:
+    told, finish = runtime.event(), runtime.event()
+    notified: list[Any] = []
+
+    async def handler(websocket: Socket) -> None:
+        await finish.wait()
+        await websocket.send("finished")
+
+    async def on_drain(websocket: Socket) -> None:
+        notified.append(websocket)
+        await websocket.send("going away")
+        told.set()
+
+    async with runtime.serve(handler, on_drain=on_drain) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with runtime.connect(url) as client:
+            await until_connected(runtime, server, 1)
+            [connection] = server.connections
+
+            async def close() -> None:
+                await server.close(1012, "restart", drain=60)
+
+            async def meanwhile() -> None:
+                assert await client.recv() == "going away"
+                await told.wait()
+                assert notified == [connection]
+                with pytest.raises(HandshakeRejected) as caught:
+                    async with runtime.connect(url):
+                        pass
+                assert caught.value.response.status == 503
+                finish.set()
+                assert await client.recv() == "finished"
+                reason = await receive_close(client)
+                assert (reason.code, reason.reason) == (1012, "restart")
+
+            await runtime.together(close, meanwhile)
+        with pytest.raises(HandshakeInterrupted):
+            async with runtime.connect(url):
+                pass
+
+
+@scenario
+async def a_drain_ends_though_handlers_do_not(runtime: Runtime) -> None:
+    async with (
+        runtime.serve(echo) as server,
+        runtime.connect(f"ws://127.0.0.1:{server.port}/") as client,
+    ):
+        await client.ping()
+        await server.close(drain=0.05)
+        assert (await receive_close(client)).code == 1001
+
+
+@scenario
+async def a_drain_that_cannot_be_changes_nothing(runtime: Runtime) -> None:
+    async with runtime.serve(echo) as server:
+        wrongs: list[dict[str, Any]] = [{"code": 1005}, {"drain": -1}]
+        for wrong in wrongs:
+            with pytest.raises(ValueError):
+                await server.close(**wrong)
+        async with runtime.connect(f"ws://127.0.0.1:{server.port}/") as client:
+            await client.send("served")
+            assert await client.recv() == "served"
+
+
+@scenario
+async def a_server_closes_under_load(runtime: Runtime) -> None:
+    async with runtime.serve(echo) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+
+        def flood(busy: Event) -> Callable[[], Awaitable[None]]:
+            async def run() -> None:
+                async with runtime.connect(url) as client:
+
+                    async def send() -> None:
+                        assert (await send_until_closed(client, b"x" * 4 * KIB)).code == 1001
+
+                    async def receive() -> None:
+                        await client.recv()
+                        busy.set()
+                        assert (await receive_close(client)).code == 1001
+
+                    await runtime.together(send, receive)
+
+            return run
+
+        async def close() -> None:
+            for busy in all_busy:
+                await busy.wait()
+            await server.close()
+            assert server.connections == set()
+
+        all_busy = [runtime.event() for _ in range(3)]
+        await runtime.together(close, *map(flood, all_busy))
+
+
+@scenario
+async def a_broadcast_reaches_everybody_who_is_open(runtime: Runtime) -> None:
+    async with runtime.serve(echo) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with runtime.connect(url) as one, runtime.connect(url) as two:
+            await until_connected(runtime, server, 2)
+            connections = [*server.connections]
+            assert runtime.broadcast(server.connections, "hello") == []
+            assert await one.recv() == "hello"
+            assert await two.recv() == "hello"
+            await one.close()
+            await until_connected(runtime, server, 1)
+            missed = runtime.broadcast(connections, Prepared(b"again"))
+            assert missed == [each for each in connections if each not in server.connections]
+            assert await two.recv() == b"again"
+            with pytest.raises(TypeError):
+                runtime.broadcast(connections, 5)
+
+
+@scenario
+async def a_broadcast_waits_for_nobody(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_queue=1, max_send_buffer=KIB) as (_, server):
+        taken = 0
+        while not runtime.broadcast([server], b"x" * 64 * KIB):
+            taken += 1
+            assert taken < 10_000
+        assert server.state is State.OPEN
+        server.abort()
+
+
+# ------------------------------------------------------------------------ giving up waiting
+
+
+def _given_up(verb: Callable[[Socket], Awaitable[object]], name: str) -> Scenario:
+    async def run(runtime: Runtime) -> None:
+        async with both_ends(runtime) as (client, server):
+            for turns in range(8):
+                assert await runtime.give_up_after_turns(lambda: verb(client), turns)
+                await client.send("to the server")
+                assert await server.recv() == "to the server"
+                await server.send("to the client")
+                assert await client.recv() == "to the client"
+            assert client.state is State.OPEN
+
+    run.__name__ = f"{name}_can_be_given_up_at_any_point"
+    return run
+
+
+async def _receive_parts(websocket: Socket) -> None:
+    async for _ in websocket.recv_streaming():
+        pass
+
+
+async def _iterate(websocket: Socket) -> None:
+    async for _ in websocket:
+        pass
+
+
+scenario(_given_up(lambda websocket: websocket.recv(), "recv"))
+scenario(_given_up(_iterate, "iteration"))
+scenario(_given_up(_receive_parts, "recv_streaming"))
+scenario(_given_up(lambda websocket: websocket.wait_closed(), "wait_closed"))
+
+
+@scenario
+async def a_send_that_is_given_up_was_not_sent(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_queue=1, max_send_buffer=KIB) as (client, server):
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            await client.send(sent.to_bytes(4, "big") * 16 * KIB)
+            sent += 1
+
+        async with runtime.giving_up_after(0.2):
+            while True:
+                await send()
+        for turns in range(8):
+            await runtime.give_up_after_turns(send, turns)
+        assert client.state is State.OPEN
+
+        async def finish() -> None:
+            await client.send("end")
+
+        async def receive() -> None:
+            for number in range(sent):
+                assert await server.recv() == number.to_bytes(4, "big") * 16 * KIB
+            assert await server.recv() == "end"
+
+        await runtime.together(finish, receive)
+
+
+@scenario
+async def a_ping_that_is_given_up_leaves_the_connection_as_it_is(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        for turns in range(8):
+            await runtime.give_up_after_turns(lambda: client.ping(b"same"), turns)
+        assert await client.ping(b"same") >= 0
+        await client.send("usable")
+        assert await server.recv() == "usable"
+
+
+@scenario
+async def a_close_that_is_given_up_goes_on_by_itself(runtime: Runtime) -> None:
+    for turns in range(6):
+        async with both_ends(runtime) as (client, server):
+            given_up = await runtime.give_up_after_turns(lambda: client.close(4000), turns)
+            if turns or not given_up:
+                assert (await client.wait_closed()).code == 4000
+                assert (await server.wait_closed()).code == 4000
+
+
+@scenario
+async def a_connect_that_is_given_up_leaves_nothing(runtime: Runtime) -> None:
+    async with runtime.serve(echo) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+
+        async def connect() -> None:
+            async with runtime.connect(url) as client:
+                await client.recv()
+
+        for turns in range(25):
+            assert await runtime.give_up_after_turns(connect, turns)
+        async with runtime.connect(url) as client:
+            await client.send("served")
+            assert await client.recv() == "served"
+            await until_connected(runtime, server, 1)
+
+
+def _half_frames(turns: int) -> Scenario:
+    async def run(runtime: Runtime) -> None:
+        seen: list[tuple[list[Frame], bytes]] = []
+        go_on = threading.Event()
+
+        def read_slowly(sock: socket.socket) -> None:
+            shake_as_server(sock)
+            assert go_on.wait(10)
+            seen.append(read_to_close(sock))
+
+        async with (
+            raw_server(runtime, read_slowly) as url,
+            runtime.connect(url) as client,
+        ):
+
+            async def send() -> None:
+                while True:
+                    await client.send(b"m" * 8 * MIB)
+
+            await runtime.give_up_after_turns(send, turns)
+            alive = client.state is State.OPEN
+            go_on.set()
+            if alive:
+                await client.send(b"after")
+        frames, rest = seen[0]
+        messages = messages_of(frames)
+        assert {*messages} <= {b"m" * 8 * MIB, b"after"}
+        if alive:
+            assert not rest
+            assert messages[-1] == b"after"
+            assert frames[-1].head == CLOSE
+
+    run.__name__ = f"a_large_send_given_up_after_{turns}_turns_leaves_no_half_frame"
+    return run
+
+
+for turns in (0, 1, 2, 3, 5, 20):
+    scenario(_half_frames(turns))
+
+
+@scenario
+async def many_send_and_one_receives(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_send_buffer=KIB) as (client, server):
+        received: list[str] = []
+
+        def sender(name: int) -> Callable[[], Awaitable[None]]:
+            async def send() -> None:
+                for i in range(50):
+                    await client.send(f"{name} {i:03} " + "x" * 500)
+
+            return send
+
+        async def receive() -> None:
+            while len(received) < 500:
+                received.append(str(await server.recv()))
+
+        await runtime.together(receive, *map(sender, range(10)))
+        for name in range(10):
+            mine = [each for each in received if each.startswith(f"{name} ")]
+            assert mine == sorted(mine)
+            assert len(mine) == 50
+
+
+# -------------------------------------------------------------------------- nobody hurries
+
+
+@scenario
+async def a_reply_leaves_at_once_though_the_handler_waits_long(runtime: Runtime) -> None:
+    forever = runtime.event()
+
+    async def handler(websocket: Socket) -> None:
+        for _ in range(3):
+            await websocket.send(f"re: {await websocket.recv()!s}")
+        await websocket.send("and")
+        await forever.wait()
+
+    async with (
+        runtime.serve(handler, close_timeout=1) as server,
+        runtime.connect(f"ws://127.0.0.1:{server.port}/") as client,
+    ):
+        for _ in range(3):
+            await client.send("question")
+        async with runtime.giving_up_after(5):
+            assert [await client.recv() for _ in range(4)] == ["re: question"] * 3 + ["and"]
+        assert client.stats.messages_received == 4
+        forever.set()
+
+
+@scenario
+async def a_ping_is_answered_within_100_ms_though_nobody_receives(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        for end in (client, server):
+            # The best of a few: what the machine does meanwhile is not the adapter's.
+            assert min([await end.ping() for _ in range(5)]) < 0.1
+
+
+@scenario
+async def a_close_is_seen_though_the_queue_is_full(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_queue=2) as (client, server):
+        for i in range(8):
+            await server.send(str(i))
+        await server.close(4000, "enough")
+        reason = await client.wait_closed()
+        assert (reason.code, reason.reason) == (4000, "enough")
+        assert [await client.recv() for _ in range(8)] == [str(i) for i in range(8)]
+        assert (await receive_close(client)).code == 4000
+
+
+@scenario
+async def a_close_is_answered_though_nobody_receives(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        await server.send("unread")
+        await server.close()
+        assert (await server.wait_closed()).clean
+        assert await client.recv() == "unread"
+
+
+@scenario
+async def a_close_ends_whoever_is_sending(runtime: Runtime) -> None:
+    async with both_ends(runtime, max_queue=1, max_send_buffer=KIB, close_timeout=0.2) as (
+        client,
+        server,
+    ):
+
+        async def send() -> None:
+            assert (await send_until_closed(client, b"x" * 64 * KIB)).by is CloseBy.LOCAL
+
+        async def close() -> None:
+            async with runtime.giving_up_after(0.1):
+                await client.wait_closed()
+            await client.close()
+
+        await runtime.together(send, close)
+        assert client.state is State.CLOSED
+        server.abort()
+
+
+@scenario
+async def a_ping_while_closing_is_refused(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, _):
+
+        async def ping() -> None:
+            while client.state is State.OPEN:
+                async with runtime.giving_up_after(0.001):
+                    await runtime.event().wait()
+            with pytest.raises(ConnectionClosed):
+                await client.ping()
+
+        await runtime.together(client.close, ping)
+
+
+# ------------------------------------------------------------------- peers that misbehave
+
+
+def _stay_silent(sock: socket.socket) -> None:
+    read_to_end(sock)
+
+
+@scenario
+async def a_peer_that_does_not_answer_a_close_is_cut_off(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        shake_as_server(sock)
+        read_to_end(sock)
+
+    async with (
+        raw_server(runtime, peer) as url,
+        runtime.connect(url, close_timeout=0.1) as client,
+    ):
+        await client.close(4000)
+        reason = await client.wait_closed()
+        assert reason.code == 4000
+        assert reason.close_received is None
+        assert client.state is State.CLOSED
+
+
+@scenario
+async def a_peer_that_vanished_is_noticed(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        shake_as_server(sock)
+        read_to_end(sock)
+
+    async with (
+        raw_server(runtime, peer) as url,
+        runtime.connect(url, ping_interval=0.05, ping_timeout=0.05, close_timeout=0.1) as client,
+    ):
+        reason = await receive_close(client)
+        assert (reason.code, reason.cause) == (1011, Cause.PING_TIMEOUT)
+
+
+@scenario
+async def a_stuck_writer_ends_the_connection(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        shake_as_server(sock)
+        ended.wait(10)
+
+    ended = threading.Event()
+    async with (
+        raw_server(runtime, peer) as url,
+        runtime.connect(url, send_timeout=0.1) as client,
+    ):
+        reason = await send_until_closed(client, b"x" * 64 * KIB)
+        ended.set()
+        assert reason.cause is Cause.SEND_TIMEOUT
+
+
+@scenario
+async def the_send_buffer_is_bounded_against_a_reader_that_stopped(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        shake_as_server(sock)
+        ended.wait(10)
+
+    ended = threading.Event()
+    async with raw_server(runtime, peer) as url:
+        async with runtime.connect(url, max_send_buffer=100 * KIB) as client:
+            async with runtime.giving_up_after(0.3):
+                while True:
+                    await client.send(b"x" * 50 * KIB)
+            assert client.state is State.OPEN
+            assert client.stats.send_buffer_high_water <= 151 * KIB
+            client.abort()
+        ended.set()
+
+
+@scenario
+async def a_reset_is_an_end_with_its_error(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        shake_as_server(sock)
+        reset(sock)
+
+    async with raw_server(runtime, peer) as url, runtime.connect(url) as client:
+        reason = await receive_close(client)
+        assert (reason.code, reason.by) == (1006, CloseBy.TRANSPORT)
+        assert isinstance(reason.error, OSError)
+
+
+@scenario
+async def an_end_without_a_close_frame_is_one_of_the_transport(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        shake_as_server(sock)
+        sock.sendall(frame(FIN | TEXT, b"last", masked=False))
+
+    async with raw_server(runtime, peer) as url, runtime.connect(url) as client:
+        assert await client.recv() == "last"
+        reason = await receive_close(client)
+        assert (reason.code, reason.cause) == (1006, Cause.EOF)
+
+
+@scenario
+async def a_violation_is_answered_behind_what_came_before_it(runtime: Runtime) -> None:
+    seen: list[bytes] = []
+
+    def peer(sock: socket.socket) -> None:
+        shake_as_client(sock)
+        good = frame(FIN | TEXT, b"good", masked=True)
+        sock.sendall(good + frame(RESERVED, b"bad", masked=True))
+        seen.append(read_to_end(sock))
+
+    async with (
+        runtime.serve(echo) as server,
+        raw_client(runtime, server.port, peer),
+    ):
+        pass
+    frames, rest = frames_of(seen[0])
+    assert [each.head for each in frames] == [FIN | TEXT, CLOSE]
+    assert frames[0].payload == b"good"
+    assert frames[1].payload[:2] == (1002).to_bytes(2, "big")
+    assert not rest
+
+
+def _half_open(said: bytes, name: str) -> Scenario:
+    async def run(runtime: Runtime) -> None:
+        def peer(sock: socket.socket) -> None:
+            sock.sendall(said)
+            seen.append(read_to_end(sock))
+
+        seen: list[bytes] = []
+        async with runtime.serve(echo, open_timeout=0.1, close_timeout=0.1) as server:
+            async with raw_client(runtime, server.port, peer):
+                pass
+            assert len(seen) == 1
+            async with runtime.connect(f"ws://127.0.0.1:{server.port}/") as client:
+                await client.send("served")
+                assert await client.recv() == "served"
+
+    run.__name__ = f"a_client_that_says_{name}_is_cut_off_at_open_timeout"
+    return run
+
+
+scenario(_half_open(b"", "nothing"))
+scenario(_half_open(b"GET / HTTP/1.1\r\nHost: a\r\n", "half_a_request"))
+
+
+@scenario
+async def a_server_that_says_nothing_is_given_up_at_open_timeout(runtime: Runtime) -> None:
+    async with raw_server(runtime, _stay_silent) as url:
+        with pytest.raises(OpenTimeout):
+            async with runtime.connect(url, open_timeout=0.1):
+                pass
+
+
+@scenario
+async def a_refused_connect_says_so(runtime: Runtime) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with pytest.raises(HandshakeInterrupted) as caught:
+        async with runtime.connect(f"ws://127.0.0.1:{port}/"):
+            pass
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@scenario
+async def a_connect_that_is_reset_says_so(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        sock.recv(10)
+        reset(sock)
+
+    async with raw_server(runtime, peer) as url:
+        with pytest.raises(HandshakeInterrupted):
+            async with runtime.connect(url):
+                pass
+
+
+@scenario
+async def a_name_that_is_none_says_so(runtime: Runtime) -> None:
+    with pytest.raises(HandshakeError):
+        async with runtime.connect("ws://does-not-exist.invalid/", open_timeout=5):
+            pass
+
+
+@scenario
+async def what_answers_something_else_says_so(runtime: Runtime) -> None:
+    def peer(sock: socket.socket) -> None:
+        sock.recv(10_000)
+        sock.sendall(b"SSH-2.0-OpenSSH\r\n")
+        read_to_end(sock)
+
+    async with raw_server(runtime, peer) as url:
+        with pytest.raises(BadHandshake):
+            async with runtime.connect(url):
+                pass
+
+
+# --------------------------------------------------------------------------- other streams
+
+
+@scenario
+async def messages_of_any_size_pass_over_tls(runtime: Runtime) -> None:
+    async with (
+        runtime.serve(echo, ssl=certificates.server_tls()) as server,
+        runtime.connect(
+            f"wss://localhost:{server.port}/", ssl=certificates.client_tls()
+        ) as client,
+    ):
+        for size in (0, 1, 70_000, MIB):
+            await client.send(b"x" * size)
+            assert await client.recv() == b"x" * size
+        await client.close(4000, "bye")
+        assert (await client.wait_closed()).clean
+
+
+@scenario
+async def floods_in_both_directions_pass_over_tls(runtime: Runtime) -> None:
+    async def handler(websocket: Socket) -> None:
+        async def send() -> None:
+            for _ in range(8):
+                await websocket.send(b"s" * MIB)
+
+        async def receive() -> None:
+            for _ in range(8):
+                assert await websocket.recv() == b"c" * MIB
+
+        await runtime.together(send, receive)
+        await websocket.wait_closed()
+
+    async with (
+        runtime.serve(handler, ssl=certificates.server_tls()) as server,
+        runtime.connect(
+            f"wss://localhost:{server.port}/", ssl=certificates.client_tls()
+        ) as client,
+    ):
+
+        async def send() -> None:
+            for _ in range(8):
+                await client.send(b"c" * MIB)
+
+        async def receive() -> None:
+            for _ in range(8):
+                assert await client.recv() == b"s" * MIB
+
+        await runtime.together(send, receive)
+
+
+@scenario
+async def a_certificate_that_nobody_trusts_is_refused(runtime: Runtime) -> None:
+    async with runtime.serve(echo, ssl=certificates.server_tls()) as server:
+        with pytest.raises(HandshakeInterrupted) as caught:
+            async with runtime.connect(
+                f"wss://localhost:{server.port}/", ssl=certificates.distrusting_client_tls()
+            ):
+                pass
+        assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+
+
+@scenario
+async def a_certificate_for_another_name_is_refused(runtime: Runtime) -> None:
+    async with runtime.serve(echo, ssl=certificates.server_tls()) as server:
+        url = f"wss://127.0.0.1:{server.port}/"
+        with pytest.raises(HandshakeInterrupted) as caught:
+            async with runtime.connect(url, ssl=certificates.client_tls()):
+                pass
+        assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+        async with runtime.connect(
+            url, ssl=certificates.client_tls(), server_hostname="localhost"
+        ) as client:
+            assert await client.ping() >= 0
+
+
+@scenario
+async def a_server_may_want_the_clients_certificate(runtime: Runtime) -> None:
+    async with runtime.serve(echo, ssl=certificates.strict_server_tls()) as server:
+        url = f"wss://localhost:{server.port}/"
+        async with runtime.connect(url, ssl=certificates.known_client_tls()) as client:
+            assert await client.ping() >= 0
+        # In TLS 1.3 the client has finished before the server looks.
+        with pytest.raises(HandshakeInterrupted):
+            async with runtime.connect(url, ssl=certificates.client_tls()):
+                pass
+
+
+@scenario
+async def plain_text_on_a_tls_port_harms_nobody(runtime: Runtime) -> None:
+    async with runtime.serve(echo, ssl=certificates.server_tls()) as server:
+        with pytest.raises(HandshakeError):
+            async with runtime.connect(f"ws://localhost:{server.port}/"):
+                pass
+        async with runtime.connect(
+            f"wss://localhost:{server.port}/", ssl=certificates.client_tls()
+        ) as client:
+            assert await client.ping() >= 0
+
+
+@scenario
+async def a_tls_handshake_that_does_not_end_is_given_up(runtime: Runtime) -> None:
+    async with raw_server(runtime, _stay_silent) as url:
+        with pytest.raises(OpenTimeout):
+            async with runtime.connect(
+                url.replace("ws:", "wss:"), ssl=certificates.client_tls(), open_timeout=0.1
+            ):
+                pass
+
+
+@scenario
+async def a_unix_socket_is_a_stream_like_any(runtime: Runtime) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/socket"
+        async with (
+            runtime.serve(echo, unix_path=path),
+            runtime.connect("ws://localhost/", unix_path=path) as client,
+        ):
+            await client.send(b"x" * MIB)
+            assert await client.recv() == b"x" * MIB
+
+
+@scenario
+async def ipv6_is_a_family_like_any(runtime: Runtime) -> None:
+    async with (
+        runtime.serve(echo, host="::1", port=0) as server,
+        runtime.connect(f"ws://[::1]:{server.port}/") as client,
+    ):
+        await client.send("hello")
+        assert await client.recv() == "hello"
+        assert client.remote_address[:2] == ("::1", server.port)
+
+
+@scenario
+async def each_side_knows_both_addresses(runtime: Runtime) -> None:
+    async with both_ends(runtime) as (client, server):
+        assert client.local_address == server.remote_address
+        assert client.remote_address == server.local_address
+        assert client.local_address[0] == "127.0.0.1"
+        assert str(client.remote_address) in repr(client)
+
+
+@scenario
+async def a_connected_socket_can_be_either_side(runtime: Runtime) -> None:
+    ours, theirs = socket.socketpair()
+
+    async def serve() -> None:
+        async with runtime.accept(theirs, subprotocols=["chat"]) as server:
+            await echo(server)
+
+    async def connect() -> None:
+        async with runtime.connect(
+            "ws://example.com/path", sock=ours, subprotocols=["chat"]
+        ) as client:
+            assert client.subprotocol == "chat"
+            await client.send(b"x" * MIB)
+            assert await client.recv() == b"x" * MIB
+
+    await runtime.together(serve, connect)
+
+
+@scenario
+async def a_connected_socket_may_be_refused(runtime: Runtime) -> None:
+    ours, theirs = socket.socketpair()
+
+    async def serve() -> None:
+        with pytest.raises(HandshakeRefused):
+            async with runtime.accept(theirs, on_request=lambda _: Response(403)):
+                pass
+
+    async def connect() -> None:
+        with pytest.raises(HandshakeRejected):
+            async with runtime.connect("ws://example.com/path", sock=ours):
+                pass
+
+    await runtime.together(serve, connect)

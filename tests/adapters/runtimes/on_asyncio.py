@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import uvloop
@@ -14,6 +15,8 @@ from tests.adapters.scenarios import Handler, Runtime, Scenario
 from tests.leaks import AFTERMATH, PATIENCE, open_sockets
 
 import ws_asyncio
+
+T = TypeVar("T")
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
@@ -26,12 +29,22 @@ class Asyncio:
     def serve(
         self, handler: Handler, **options: Any
     ) -> AbstractAsyncContextManager[ws_asyncio.Server]:
-        return ws_asyncio.serve(handler, "127.0.0.1", 0, **options)
+        if not options.keys() & {"host", "unix_path"}:
+            options |= {"host": "127.0.0.1", "port": 0}
+        return ws_asyncio.serve(handler, **options)
 
     def connect(
         self, url: str, **options: Any
     ) -> AbstractAsyncContextManager[ws_asyncio.WebSocket]:
         return ws_asyncio.connect(url, **options)
+
+    def accept(
+        self, sock: socket.socket, **options: Any
+    ) -> AbstractAsyncContextManager[ws_asyncio.WebSocket]:
+        return ws_asyncio.accept(sock, **options)
+
+    def broadcast(self, connections: Iterable[Any], message: Any) -> list[Any]:
+        return [*ws_asyncio.broadcast(connections, message)]
 
     def event(self) -> asyncio.Event:
         return asyncio.Event()
@@ -41,6 +54,20 @@ class Asyncio:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 yield
+
+    async def give_up_after_turns(
+        self, function: Callable[[], Awaitable[object]], turns: int
+    ) -> bool:
+        task = asyncio.create_task(_run(function))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.to_thread(function)
 
     async def together(self, *functions: Callable[[], Awaitable[object]]) -> None:
         async with asyncio.TaskGroup() as group:
