@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint types cover docs fuzz clean
+.PHONY: help install demo test lint types cover docs wheels fuzz clean
 
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 RUN := .venv/bin/python
@@ -53,6 +53,9 @@ cover: $(READY)  ## Measure branch coverage of wscore by tests/wscore; less than
 docs: $(READY_TO_CHECK)  ## Build the documentation into build/docs; a warning fails
 	@$(RUN) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "See build/docs/index.html"
+
+wheels: $(READY)  ## Install each adapter alone, from its built wheel, and run its program
+	@$(RUN) tests/wheels.py
 
 fuzz: $(READY)  ## Let Hypothesis search the core for long
 	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest -m hypothesis tests/wscore

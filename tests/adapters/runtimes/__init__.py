@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.adapters.runtimes import on_asyncio
+from tests.adapters.runtimes import on_asyncio, on_trio
 from tests.adapters.scenarios import Scenario
 
 VARIANTS: dict[str, Callable[[Scenario], None]] = {
-    name: partial(on_asyncio.run_scenario, new_loop=new_loop)
-    for name, new_loop in on_asyncio.LOOPS.items()
+    **{
+        name: partial(on_asyncio.run_scenario, new_loop=new_loop)
+        for name, new_loop in on_asyncio.LOOPS.items()
+    },
+    "trio": on_trio.run_scenario,
 }
 """How to run a scenario to its end, failing if it leaves anything behind."""

@@ -1,0 +1,154 @@
+"""The only place that knows which streams there are, and how each is read, written and ended."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any, Final
+
+import trio
+
+from wscore import Connection
+
+__all__ = ["Carrier", "SocketCarrier", "carrier_of"]
+
+CHUNK = 64 * 1024
+"""Bytes that are read or written at a time where a buffer has to be made for it."""
+
+_SCRATCH_SIZE = 256 * 1024
+
+
+class Carrier:
+    """Any stream: read and written by the connection's own tasks.
+
+    :ivar is_shared: whether any task may read, not only the connection's own.
+    :ivar is_writing: whether bytes are on their way, and must not be sent again.
+    :ivar write_ended: whether the end of what is written was said.
+    :ivar addresses: this side's address and the other's, where the stream has any.
+    """
+
+    is_shared = False
+
+    def __init__(self, stream: trio.abc.Stream, connection: Connection) -> None:
+        self.stream: Final = stream
+        self.connection: Final = connection
+        self.is_writing = False
+        self.write_ended = False
+        self.addresses: tuple[Any, Any] = _addresses_of(stream)
+
+    def write_now(self) -> bool:
+        """Write what goes without waiting; whether that was everything."""
+        return False
+
+    async def write(self) -> None:
+        """Write some of it. Cancelled, nobody knows how much: abort the connection."""
+        data = b"".join(self.connection.data_to_send())
+        self.is_writing = True
+        for start in range(0, len(data), CHUNK):
+            chunk = data[start : start + CHUNK]
+            await self.stream.send_all(chunk)
+            self.connection.data_sent(len(chunk), now=trio.current_time())
+        self.is_writing = False
+
+    async def read(self) -> None:
+        """Wait for something to read, and hand it to the connection."""
+        data = await self.stream.receive_some(min(CHUNK, self.connection.want_read))
+        self.connection.receive_data(data, now=trio.current_time())
+
+    async def end_write(self) -> None:
+        """Say that nothing more will be written, where the stream can."""
+        self.write_ended = True
+        if isinstance(self.stream, trio.abc.HalfCloseableStream):
+            await self.stream.send_eof()
+
+    async def abort(self) -> None:
+        """Close the stream at once; harmless again."""
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(self.stream)
+
+
+class SocketCarrier(Carrier):
+    """A plain socket: read by whoever receives, written by whoever sends.
+
+    Between two points where it may be cancelled a system call moves some bytes, or none: there
+    is nothing to lose count of.
+    """
+
+    is_shared = True
+
+    def __init__(self, stream: trio.SocketStream, connection: Connection) -> None:
+        super().__init__(stream, connection)
+        self._trio_socket: Final = stream.socket
+        # Another object for the same socket, whose calls never wait.
+        self._socket: Final = socket.socket(fileno=stream.socket.fileno())
+        self._closed = False
+
+    def write_now(self) -> bool:
+        connection = self.connection
+        while buffers := connection.data_to_send():
+            try:
+                sent = self._socket.sendmsg(buffers[:_MAX_BUFFERS])
+            except BlockingIOError:
+                return False
+            connection.data_sent(sent, now=trio.current_time())
+        return True
+
+    async def write(self) -> None:
+        await trio.lowlevel.wait_writable(self._trio_socket)
+        self.write_now()
+
+    async def read(self) -> None:
+        await trio.lowlevel.wait_readable(self._trio_socket)
+        connection = self.connection
+        size = connection.want_read
+        if not size or self._closed:
+            return
+        scratch = _scratch.buffer
+        try:
+            received = self._socket.recv_into(scratch[:size])
+        except BlockingIOError:
+            return
+        connection.receive_data(scratch[:received], now=trio.current_time())
+
+    async def end_write(self) -> None:
+        self.write_ended = True
+        self._socket.shutdown(socket.SHUT_WR)
+
+    async def abort(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._socket.detach()
+        await super().abort()
+
+
+def carrier_of(stream: trio.abc.Stream, connection: Connection) -> Carrier:
+    """What carries a connection over this stream."""
+    if isinstance(stream, trio.SocketStream):
+        return SocketCarrier(stream, connection)
+    return Carrier(stream, connection)
+
+
+def _addresses_of(stream: trio.abc.Stream) -> tuple[Any, Any]:
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream):
+        return None, None
+    try:
+        return stream.socket.getsockname(), stream.socket.getpeername()
+    except OSError:
+        # The peer is gone already.
+        return None, None
+
+
+_MAX_BUFFERS = 64
+"""Buffers that one system call takes; every system takes that many (IOV_MAX)."""
+
+
+class _Scratch(threading.local):
+    """What all sockets of a thread are read into, since the core copies what it keeps."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(_SCRATCH_SIZE))
+
+
+_scratch = _Scratch()
