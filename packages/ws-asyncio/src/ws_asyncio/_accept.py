@@ -16,6 +16,7 @@ from wscore import (
     Config,
     ConfigOptions,
     Connection,
+    HandshakeError,
     Request,
     Response,
     State,
@@ -74,6 +75,10 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
         try:
             await self._connect_transport(loop, websocket)
             await answer_request(websocket, self._on_request)
+        except HandshakeError:
+            # What the client is told goes out first.
+            await websocket.wait_closed()
+            raise
         except BaseException:
             websocket.abort()
             raise

@@ -51,4 +51,4 @@ async def within_open_timeout(websocket: WebSocket) -> AsyncIterator[None]:
         # TimeoutError is one, too: the deadline's, or the network's own.
         if timeout.expired():
             connection.handle_timeout(now=max(deadline, websocket._now()))
-        connection.transport_lost(error, now=websocket._now())
+        websocket._on_lost(error)

@@ -15,6 +15,7 @@ from wscore import (
     Config,
     ConfigOptions,
     Connection,
+    HandshakeError,
     Request,
     Response,
     State,
@@ -76,6 +77,10 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
             if stream is not None:
                 nursery.start_soon(websocket._carry, stream)
             await answer_request(websocket, self._on_request)
+        except HandshakeError:
+            # What the client is told goes out first.
+            await websocket.wait_closed()
+            raise
         except BaseException:
             websocket.abort()
             raise

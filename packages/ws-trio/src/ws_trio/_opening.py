@@ -56,7 +56,7 @@ class Opening:
 
 
 class Home:
-    """A nursery for tasks that raise nothing, and so makes no group of what its caller raises."""
+    """A nursery whose tasks raise nothing: it makes no group of what its caller raises."""
 
     def __init__(self) -> None:
         self._manager = trio.open_nursery()

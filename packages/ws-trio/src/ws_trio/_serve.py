@@ -139,11 +139,8 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         elif self._listeners is not None:
             listeners.extend(self._listeners)
         else:
-            hosts = (
-                [self._host] if self._host is None or isinstance(self._host, str) else self._host
-            )
             try:
-                for host in hosts:
+                for host in self._hosts:
                     listeners += await trio.open_tcp_listeners(self._port or 0, host=host)
             except BaseException:
                 await self._server._stop_listening()

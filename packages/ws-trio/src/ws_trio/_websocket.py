@@ -102,8 +102,11 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         """
         with self._receiving:
             self._receiving.leave_parts(now=self._now())
-            waited = False
-            await checkpoint_if_cancelled()
+            # This may meet a failure, which drops what is still to be written: that goes first.
+            if waited := self._connection.want_write:
+                await checkpoint()
+            else:
+                await checkpoint_if_cancelled()
             while True:
                 try:
                     message = self._connection.take_message(now=self._now())

@@ -1,0 +1,109 @@
+"""The only place for opening connections to servers."""
+
+from __future__ import annotations
+
+import ssl as tls
+from typing import Final, Unpack
+
+import anyio
+from anyio.abc import ByteStream, TaskGroup
+from anyio.streams.tls import TLSStream
+
+from wscore import URL, Config, ConfigOptions, Connection, HeadersLike, State
+
+from ._opening import Opening, within_open_timeout
+from ._websocket import WebSocket
+
+__all__ = ["connect"]
+
+
+class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a context manager)
+    """Connect to a WebSocket server: ``async with connect(...)``, or ``await`` with a task group.
+
+    ``open_timeout`` bounds everything from the lookup of the name to the server's answer.
+    Cancelled, it leaves nothing behind. Leaving the ``async with`` block closes the connection,
+    with 1000, or with 1011 if the block raised.
+
+    :param url: ``ws://`` or ``wss://``; a user name and password become basic authentication.
+    :param ssl: for ``wss://``, a context in place of the default one, which verifies the server's
+        certificate and name.
+    :param server_hostname: the name to verify in place of the URL's.
+    :param headers: headers to add to the request, such as Cookie or Authorization.
+    :param origin: the Origin header (RFC 6455 section 10.2).
+    :param stream: a connected stream to use; it belongs to the connection from then on.
+    :param unix_path: path of a Unix socket to connect to, in place of the URL's host.
+    :param task_group: where the connection's tasks run; needed to await it, else one of its
+        own.
+    :param config: every policy in one value.
+    :param policy: fields of :class:`wscore.Config` as keyword arguments; they change ``config``.
+    :raises InvalidURL, ValueError, TypeError: at once, for what cannot be right.
+    :raises HandshakeError: on awaiting, if the connection does not open: ``OpenTimeout``,
+        ``HandshakeRejected``, ``BadHandshake``, or ``HandshakeInterrupted``, whose ``__cause__``
+        is the network's or TLS's error.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ssl: tls.SSLContext | None = None,
+        server_hostname: str | None = None,
+        headers: HeadersLike = (),
+        origin: str | None = None,
+        stream: ByteStream | None = None,
+        unix_path: str | None = None,
+        task_group: TaskGroup | None = None,
+        config: Config | None = None,
+        **policy: Unpack[ConfigOptions],
+    ) -> None:
+        self._url: Final = URL.parse(url)
+        self._request: Final = self._url.request(headers, origin=origin)
+        self._config: Final = (config or Config()).replace(**policy)
+        if not self._url.secure and (ssl is not None or server_hostname is not None):
+            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
+        if stream is not None and unix_path is not None:
+            raise ValueError("stream and unix_path exclude each other")
+        self._ssl: Final = ssl
+        self._server_hostname: Final = server_hostname
+        self._stream: Final = stream
+        self._unix_path: Final = unix_path
+        self._task_group = task_group
+
+    async def _open(self, task_group: TaskGroup) -> WebSocket:
+        connection = Connection.client(self._request, self._config, now=anyio.current_time())
+        websocket = WebSocket(connection)
+        try:
+            stream = None
+            with within_open_timeout(websocket):
+                stream = await self._connect_stream()
+            if stream is not None:
+                task_group.start_soon(websocket._carry, stream)
+            await websocket._until(lambda: connection.state is not State.CONNECTING)
+            connection.poll_open()
+        except BaseException:
+            websocket.abort()
+            raise
+        return websocket
+
+    async def _connect_stream(self) -> ByteStream:
+        url = self._url
+        stream: ByteStream
+        if self._unix_path is not None:
+            stream = await anyio.connect_unix(self._unix_path)
+        elif self._stream is not None:
+            stream = self._stream
+        else:
+            stream = await anyio.connect_tcp(url.host, url.port)
+        if not url.secure:
+            return stream
+        context = self._ssl or tls.create_default_context()
+        try:
+            return await TLSStream.wrap(
+                stream,
+                server_side=False,
+                hostname=self._server_hostname or url.host,
+                ssl_context=context,
+            )
+        except BaseException:
+            await anyio.aclose_forcefully(stream)
+            raise

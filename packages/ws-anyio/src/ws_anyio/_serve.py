@@ -1,0 +1,360 @@
+"""The only place for serving: listening, the handshake's hook, a handler per connection."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import ssl as tls
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Unpack
+
+import anyio
+from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup, TaskStatus
+from anyio.lowlevel import checkpoint
+
+from wscore import (
+    Admission,
+    Cause,
+    CloseCode,
+    Config,
+    ConfigOptions,
+    Connection,
+    ConnectionClosed,
+    HandshakeError,
+    State,
+    only_closed,
+)
+
+from ._accept import RequestHook, answer_request, secure
+from ._opening import Home
+from ._websocket import WebSocket
+
+__all__ = ["DrainHook", "Handler", "Server", "serve"]
+
+Handler = Callable[[WebSocket], Awaitable[object]]
+"""Called with each open connection; when it returns, the connection is closed with 1000."""
+
+DrainHook = Callable[[WebSocket], Awaitable[object] | None]
+"""Called with each open connection when the server begins to drain."""
+
+Listeners = Sequence[Listener[Any]]
+
+log = logging.getLogger("ws_anyio")
+
+
+class serve:  # noqa: N801  (used like a function: awaited, or as a context manager)
+    """Serve WebSocket connections: ``async with serve(handler, host, port) as server``.
+
+    Or ``server = await task_group.start(serve(handler, host, port))``, which serves until the
+    task_group is cancelled or the server closed.
+
+    The handler runs on an open connection. If it raises, its connection is closed with 1011 and
+    the error is logged; others are not touched. Leaving the ``async with`` block closes the
+    server and its connections, with 1001.
+
+    Browsers let any page connect to any server, with the user's cookies, also to one that listens
+    on loopback only: check ``request.origin`` in ``on_request`` (RFC 6455 section 10.2).
+
+    :param handler: an asynchronous function of the connection.
+    :param host: a name or address, or several; None for every interface.
+    :param port: 0 for a free one, see :attr:`Server.port`.
+    :param ssl: a context with the server's certificate, for ``wss://``.
+    :param on_request: sees each request first, see :data:`RequestHook`. It runs within
+        ``open_timeout``; if it raises, the answer is 500 and the error is logged.
+    :param on_drain: called with each open connection when :meth:`Server.close` begins to drain, so
+        that it can tell its client; a function or a coroutine. If it raises, the error is logged.
+    :param max_connections: how many may be in their handshake's hook or open at a time; more are
+        refused with 503. None: any number.
+    :param listeners: listeners to accept from, in place of host and port.
+    :param unix_path: path of a Unix socket to listen on, in place of host and port.
+    :param handler_task_group: where handlers run; else in one of the server's own.
+    :param config: every policy in one value.
+    :param policy: fields of :class:`wscore.Config` as keyword arguments; they change ``config``.
+    :raises ValueError, TypeError: at once, for what cannot be right.
+    :raises OSError: on awaiting, if the address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        *,
+        ssl: tls.SSLContext | None = None,
+        on_request: RequestHook | None = None,
+        on_drain: DrainHook | None = None,
+        max_connections: int | None = None,
+        listeners: Listeners | None = None,
+        unix_path: str | None = None,
+        handler_task_group: TaskGroup | None = None,
+        config: Config | None = None,
+        **policy: Unpack[ConfigOptions],
+    ) -> None:
+        places = [
+            port is not None or host is not None,
+            listeners is not None,
+            unix_path is not None,
+        ]
+        if sum(places) != 1:
+            raise ValueError("serve needs one of: host and port, listeners, unix_path")
+        config = (config or Config()).replace(**policy)
+        admission = Admission(max_connections)
+        self._server: Final = Server(handler, on_request, on_drain, admission, config, ssl)
+        self._hosts: Final = [host] if host is None or isinstance(host, str) else [*host]
+        self._port: Final = port
+        self._listeners: Final = listeners
+        self._unix_path: Final = unix_path
+        self._handler_task_group: Final = handler_task_group
+        self._home: Final = Home()
+
+    async def __aenter__(self) -> Server:
+        await self._listen()
+        task_group = await self._home.enter()
+        self._server._start(task_group, self._handler_task_group or task_group)
+        return self._server
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._server.close()
+        finally:
+            await self._home.leave()
+
+    async def __call__(
+        self, *, task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        async with self as server:
+            task_status.started(server)
+            await server.serve_forever()
+
+    async def _listen(self) -> None:
+        listeners = self._server._listeners
+        if self._unix_path is not None:
+            listeners.append(await anyio.create_unix_listener(self._unix_path))
+        elif self._listeners is not None:
+            listeners.extend(self._listeners)
+        else:
+            try:
+                for host in self._hosts:
+                    listener = await anyio.create_tcp_listener(
+                        local_host=host, local_port=self._port or 0
+                    )
+                    listeners += listener.listeners
+            except BaseException:
+                await self._server._stop_listening()
+                raise
+        await checkpoint()
+
+
+class Server:
+    """A server that listens; :func:`serve` makes them.
+
+    :ivar connections: the connections that are open, each with its handler running.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        on_request: RequestHook | None,
+        on_drain: DrainHook | None,
+        admission: Admission,
+        config: Config,
+        ssl: tls.SSLContext | None,
+    ) -> None:
+        """Not public: use :func:`serve`."""
+        self.connections: Final[set[WebSocket]] = set()
+        self._handler: Final = handler
+        self._on_request: Final = on_request
+        self._on_drain: Final = on_drain
+        self._admission: Final = admission
+        self._config: Final = config
+        self._ssl: Final = ssl
+        self._listeners: Final[list[Listener[Any]]] = []
+        self._listening: Final = anyio.CancelScope()
+        self._lives: Final[dict[WebSocket, _Life]] = {}
+        self._ended: Final = anyio.Event()
+
+    @property
+    def listeners(self) -> tuple[Listener[Any], ...]:
+        """The listeners that are accepted from; none after :meth:`close`."""
+        return tuple(self._listeners)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on.
+
+        :raises ValueError: there is not exactly one: see :attr:`listeners`.
+        """
+        ports = {port for each in self._listeners if (port := _port_of(each)) is not None}
+        if len(ports) != 1:
+            raise ValueError(
+                f"the server listens on {len(ports)} ports, not on one: see listeners"
+            )
+        return ports.pop()
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed; cancelled, close it."""
+        try:
+            await self._ended.wait()
+        finally:
+            await self.close()
+
+    async def close(
+        self, code: int = CloseCode.GOING_AWAY, reason: str = "", *, drain: float = 0
+    ) -> None:
+        """Close every connection, and wait until their handlers have returned.
+
+        From now on new requests are refused with 503. With ``drain``, handlers may go on for so
+        long; ``on_drain`` tells their connections. Then the server stops listening, and what is
+        still open is closed: what was sent goes out, then the Close frame, and a peer that does
+        not answer within ``close_timeout`` is cut off. Handlers that have not returned
+        ``close_timeout`` after that are cancelled (with ``inf``, never).
+
+        Called again, it may shorten the drain. Harmless in a handler, which is not waited for.
+        Cancelled, it leaves nothing behind: what still runs is aborted.
+
+        :param code: 1000-1003, 1007-1014 or 3000-4999; also for handlers that return from now on.
+        :param reason: cut at a character to 123 bytes of UTF-8.
+        :param drain: seconds.
+        :raises ValueError, TypeError: such a code must not be sent; the reason is not text; drain
+            is negative or no number.
+        """
+        self._admission.drain(code, reason, drain)
+        try:
+            if drain and self._other_lives():
+                await self._drain(drain)
+            await self._stop_listening()
+            for websocket in [*self._lives]:
+                websocket._connection.close(code, reason, now=websocket._now())
+                websocket._settle()
+            # A connection takes close_timeout at most, its handler as long again.
+            with anyio.move_on_after(2 * self._config.close_timeout):
+                await self._until_ended(self._other_lives())
+        finally:
+            self._listening.cancel()
+            ending = self._other_lives()
+            for life in ending:
+                life.scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._until_ended(ending)
+        self._ended.set()
+
+    async def _drain(self, seconds: float) -> None:
+        """Tell every connection, and wait until their handlers have returned, if they do."""
+        lives = self._other_lives()
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as task_group:
+                for websocket in [*self.connections]:
+                    task_group.start_soon(self._notify, websocket)
+                await self._until_ended(lives)
+                task_group.cancel_scope.cancel()
+
+    async def _notify(self, websocket: WebSocket) -> None:
+        if self._on_drain is None:
+            return
+        try:
+            answer = self._on_drain(websocket)
+            if inspect.isawaitable(answer):
+                await answer
+        except ConnectionClosed:
+            # Its client was faster.
+            return
+        except Exception:
+            log.exception("%r: on_drain failed", websocket)
+
+    def _other_lives(self) -> list[_Life]:
+        task = anyio.get_current_task().id
+        return [life for life in self._lives.values() if life.task != task]
+
+    async def _until_ended(self, lives: Collection[_Life]) -> None:
+        for life in lives:
+            await life.ended.wait()
+
+    async def _stop_listening(self) -> None:
+        self._listening.cancel()
+        listeners = [*self._listeners]
+        self._listeners.clear()
+        for listener in listeners:
+            await listener.aclose()
+
+    def _start(self, task_group: TaskGroup, handler_task_group: TaskGroup) -> None:
+        task_group.start_soon(self._accept, task_group, handler_task_group)
+
+    async def _accept(self, task_group: TaskGroup, handler_task_group: TaskGroup) -> None:
+        with self._listening:
+            async with anyio.create_task_group() as accepting:
+                serve_one = partial(self._serve_one, task_group)
+                for listener in self._listeners:
+                    accepting.start_soon(_accept_from, listener, serve_one, handler_task_group)
+
+    async def _serve_one(self, task_group: TaskGroup, stream: ByteStream) -> None:
+        """The life of a connection: handshake, handler, close."""
+        websocket = WebSocket(Connection.server(self._config, now=anyio.current_time()))
+        life = self._lives[websocket] = _Life()
+        try:
+            with life.scope:
+                await self._live(websocket, task_group, stream)
+        finally:
+            websocket.abort()
+            self._admission.leave(websocket)
+            self.connections.discard(websocket)
+            del self._lives[websocket]
+            life.ended.set()
+
+    async def _live(self, websocket: WebSocket, task_group: TaskGroup, stream: ByteStream) -> None:
+        admission = self._admission
+        try:
+            secured = await secure(websocket, stream, self._ssl)
+            if secured is not None:
+                task_group.start_soon(websocket._carry, secured)
+            await answer_request(websocket, self._on_request, partial(admission.admit, websocket))
+            self.connections.add(websocket)
+            await self._handle(websocket)
+            await websocket.close(*admission.farewell)
+            reason = await websocket.wait_closed()
+            if reason.unexpected:
+                log.info("%r: %s", websocket, reason)
+        except HandshakeError as error:
+            log.info("%r: %s", websocket, error)
+            await websocket.wait_closed()
+
+    async def _handle(self, websocket: WebSocket) -> None:
+        try:
+            await self._handler(websocket)
+        except Exception as error:
+            if only_closed(error) and websocket.state is not State.OPEN:
+                # A handler may leave it to the server to notice the end.
+                return
+            log.exception("%r: the handler failed", websocket)
+            websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
+            websocket._settle()
+
+
+class _Life:
+    """A connection's task on a server: how to end it, and when it has."""
+
+    def __init__(self) -> None:
+        self.task = anyio.get_current_task().id
+        self.scope = anyio.CancelScope()
+        self.ended = anyio.Event()
+
+
+async def _accept_from(
+    listener: Listener[Any],
+    serve_one: Callable[[ByteStream], Awaitable[None]],
+    handler_task_group: TaskGroup,
+) -> None:
+    # Closed while it waits, it says so, also if it is cancelled.
+    with suppress(anyio.ClosedResourceError):
+        await listener.serve(serve_one, handler_task_group)
+
+
+def _port_of(listener: Listener[Any]) -> int | None:
+    return listener.extra(SocketAttribute.local_port, None)

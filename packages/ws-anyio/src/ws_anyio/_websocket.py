@@ -1,0 +1,451 @@
+"""The only place where a connection of the core meets anyio.
+
+Policy is in :mod:`wscore`; here is only how bytes, time and wake-ups get there and back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+from anyio.abc import AsyncResource, ByteStream, SocketAttribute
+from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
+
+from wscore import (
+    Cause,
+    CloseCode,
+    CloseReason,
+    Connection,
+    ConnectionClosed,
+    Facts,
+    Message,
+    Overflow,
+    Part,
+    Parts,
+    PartSender,
+    Prepared,
+    Receiving,
+    SendableMessage,
+    State,
+    Transport,
+    as_parts,
+    each_part,
+    is_whole,
+)
+
+__all__ = ["WebSocket"]
+
+
+class WebSocket(Facts, AsyncResource):
+    """A WebSocket connection on anyio; :func:`connect` and :func:`serve` make them.
+
+    Every method belongs to the thread of the connection's event loop. Any number of tasks may
+    send; one at a time may receive. Cancelling a method never corrupts the stream: a cancelled
+    send either did not start or completes. Every method that waits is a checkpoint.
+    """
+
+    # ------------------------------------------------------------------ for everyone
+
+    async def send(
+        self,
+        message: SendableMessage | Parts,
+        *,
+        compress: bool | None = None,
+        key: Hashable | None = None,
+    ) -> bool:
+        """Send a message; wait while the send buffer is full, first come, first served.
+
+        Returns when the message is queued, not when the peer has it. Cancelled while it waits,
+        nothing was sent. An iterable, or an asynchronous one, is sent as one message, a frame for
+        each part: other messages wait until it ends, and no parts are no message. If it raises or
+        is cancelled after the first part, the connection is failed with 1011, since a message
+        cannot be taken back.
+
+        :param message: str is sent as text, bytes-like as binary; an iterable of either.
+        :param compress: whether to compress this message, if compression is negotiated; None: if
+            it is larger than the threshold.
+        :param key: with ``overflow="replace"``, a queued message with the same key is replaced.
+        :returns: False if ``overflow`` dropped the message, else True.
+        :raises ConnectionClosed: the connection is closing or closed.
+        :raises SendBufferFull: as ``overflow`` says.
+        :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
+            nothing was sent, unless it is a later part of an iterable that is wrong.
+        """
+        await checkpoint_if_cancelled()
+        if not is_whole(message):
+            parts = as_parts(message, compress=compress, key=key)
+            async with self._send_turn:
+                await self._send_parts(parts)
+            return True
+        crowded = self._send_turn.locked() or not self._connection.can_send
+        if crowded and self._overflow is Overflow.WAIT:
+            async with self._send_turn:
+                await self._until_can_send()
+                return self._send_now(message, compress, key)
+        taken = self._send_now(message, compress, key)
+        await cancel_shielded_checkpoint()
+        return taken
+
+    async def recv(self) -> Message:
+        """Receive a message: str for text, bytes for binary.
+
+        Cancelled, it has taken nothing. What was received before the peer closed, before the end
+        of the stream and before a failure is still given.
+
+        :raises ConnectionClosed: there will never be another message.
+        :raises ConcurrencyError: another task is receiving.
+        """
+        with self._receiving:
+            self._receiving.leave_parts(now=self._now())
+            # This may meet a failure, which drops what is still to be written: that goes first.
+            if waited := self._connection.want_write:
+                await checkpoint()
+            else:
+                await checkpoint_if_cancelled()
+            while True:
+                try:
+                    message = self._connection.take_message(now=self._now())
+                finally:
+                    self._settle()
+                if message is not None:
+                    if not waited:
+                        await cancel_shielded_checkpoint()
+                    return message
+                await self._until(self._can_receive)
+                waited = True
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        """Receive messages until the connection is closed.
+
+        The loop ends when either side closed with 1000, 1001 or no code, and raises
+        ConnectionClosed else.
+        """
+        return self
+
+    async def __anext__(self) -> Message:
+        try:
+            return await self.recv()
+        except ConnectionClosed as closed:
+            if closed.reason.ok:
+                raise StopAsyncIteration from None
+            raise
+
+    def recv_streaming(self) -> AsyncIterator[Message]:
+        """Receive a message in parts, as they arrive: str, cut between characters, or bytes.
+
+        Left early, the rest of the message is discarded.
+
+        :raises ConnectionClosed: the connection ended before the message did.
+        :raises ConcurrencyError: another task is receiving, or took over.
+        """
+        return _Parts(self)
+
+    async def ping(self, payload: bytes | None = None) -> float:
+        """Send a ping and wait for its pong; return the round-trip time in seconds.
+
+        Cancelled, the ping is on its way and its pong is ignored.
+
+        :param payload: at most 125 bytes, unlike those in flight; None: four random bytes.
+        :raises ConnectionClosed: the connection closed before it was answered.
+        :raises ValueError: the payload is too long, or in flight.
+        """
+        await checkpoint_if_cancelled()
+        connection = self._connection
+        ping = connection.ping(payload, now=self._now())
+        self._settle()
+        try:
+            await self._until(
+                lambda: ping.round_trip is not None or connection.state is not State.OPEN
+            )
+            round_trip = connection.poll_pong(ping)
+            assert round_trip is not None
+            return round_trip
+        finally:
+            connection.forget_ping(ping)
+
+    async def pong(self, payload: bytes = b"") -> None:
+        """Send a pong that nobody asked for: a one-way heartbeat. Does not wait for anything.
+
+        :param payload: at most 125 bytes.
+        :raises ConnectionClosed: the connection is closing or closed.
+        :raises ValueError: the payload is too long.
+        """
+        await checkpoint_if_cancelled()
+        self._connection.pong(payload, now=self._now())
+        self._settle()
+        await cancel_shielded_checkpoint()
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close the connection and wait until the transport is closed, ``close_timeout`` at most.
+
+        What was sent before goes out first. Harmless if it is closing or closed. Cancelled, the
+        connection goes on closing by itself, unless its task group is cancelled, too.
+
+        :param code: 1000-1003, 1007-1014 or 3000-4999.
+        :param reason: cut at a character to 123 bytes of UTF-8.
+        :raises ValueError, TypeError: such a code must not be sent; the reason is not text.
+        """
+        self._connection.close(code, reason, now=self._now())
+        self._settle()
+        await self.wait_closed()
+
+    async def aclose(self) -> None:
+        """Close the connection with 1000, as any resource of anyio: cancelled, abort it."""
+        try:
+            await self.close()
+        except anyio.get_cancelled_exc_class():
+            self.abort()
+            raise
+
+    async def wait_closed(self) -> CloseReason:
+        """Wait until the transport is closed; return why. Cancelling it changes nothing."""
+        await self._until(lambda: self._gone)
+        reason = self._connection.poll_close()
+        assert reason is not None
+        return reason
+
+    def abort(self) -> None:
+        """End the connection at once: nothing is said, what is queued is dropped."""
+        self._connection.abort(now=self._now())
+        self._settle()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection: with 1011 if the block raised, else with 1000.
+
+        Cancelled, it is aborted once the Close frame was tried.
+        """
+        # For the end of this connection it is harmless; another one's is a failure, too.
+        if isinstance(exc, Exception):
+            self._connection.fail(Cause.HANDLER_ERROR, now=self._now())
+            self._settle()
+        await self.aclose()
+
+    # ----------------------------------------------------------- between the core and anyio
+
+    def __init__(self, connection: Connection) -> None:
+        """Not public: use :func:`connect` or :func:`serve`."""
+        super().__init__(connection)
+        self._now: Final = anyio.current_time
+        self._overflow: Final = connection.config.overflow
+        self._gone = False
+        self._can_receive: Final = lambda: connection.can_receive
+        self._can_receive_part: Final = lambda: connection.can_receive_part
+        # What the tasks of the connection wait for.
+        self._to_write = anyio.Event()
+        self._to_read = anyio.Event()
+        self._to_time = anyio.Event()
+        self._over = anyio.Event()
+        self._timer_at = math.inf
+        # Who else waits, and for what.
+        self._waiters: dict[anyio.Event, Callable[[], bool]] = {}
+        self._send_turn: Final = anyio.Lock()
+        self._receiving: Final = Receiving(connection)
+
+    def _settle(self) -> None:
+        """After any input, command or take: carry out the outputs, wake whoever can go on."""
+        connection = self._connection
+        if connection.want_write or connection.transport is Transport.END_WRITE:
+            self._to_write.set()
+        if connection.want_read:
+            self._to_read.set()
+        if connection.transport in (Transport.CLOSE, Transport.ABORT):
+            self._over.set()
+        if connection.deadline < self._timer_at:
+            self._to_time.set()
+        for event, ready in self._waiters.items():
+            if ready():
+                event.set()
+
+    async def _carry(self, stream: ByteStream) -> None:
+        """The life of the connection on a stream, as a task: it raises nothing but Cancelled."""
+        connection = self._connection
+        self._addresses = (
+            stream.extra(SocketAttribute.local_address, None),
+            stream.extra(SocketAttribute.remote_address, None),
+        )
+        try:
+            async with anyio.create_task_group() as group:
+                for task in (self._keep_time, self._write, self._read):
+                    group.start_soon(task, stream)
+                self._settle()
+                await self._over.wait()
+                group.cancel_scope.cancel()
+            if connection.transport is Transport.CLOSE:
+                with anyio.CancelScope(deadline=connection.deadline), suppress(*_BROKEN):
+                    await stream.aclose()
+        finally:
+            # Harmless unless the task group that carries the connection was cancelled.
+            connection.abort(now=self._now())
+            with anyio.CancelScope(shield=True), suppress(*_BROKEN):
+                await anyio.aclose_forcefully(stream)
+            self._lose(None)
+
+    def _lose(self, error: BaseException | None) -> None:
+        """There is no stream any more, or there never was one."""
+        self._connection.transport_lost(error, now=self._now())
+        self._gone = True
+        self._settle()
+
+    def _fail(self, error: BaseException) -> None:
+        # The error of TLS or of the system says more than anyio's around it.
+        self._connection.transport_lost(error.__cause__ or error, now=self._now())
+        self._over.set()
+
+    async def _keep_time(self, _: ByteStream) -> None:
+        while True:
+            self._timer_at = deadline = self._connection.deadline
+            self._to_time = anyio.Event()
+            with anyio.CancelScope(deadline=deadline):
+                await self._to_time.wait()
+                continue
+            self._connection.handle_timeout(now=self._now())
+            self._settle()
+
+    async def _write(self, stream: ByteStream) -> None:
+        """Write what there is; cancelled, nobody knows how much, and the connection is aborted."""
+        connection = self._connection
+        try:
+            while True:
+                self._to_write = anyio.Event()
+                while buffers := connection.data_to_send():
+                    data = b"".join(buffers)
+                    for start in range(0, len(data), _CHUNK):
+                        chunk = data[start : start + _CHUNK]
+                        await stream.send(chunk)
+                        connection.data_sent(len(chunk), now=self._now())
+                    self._settle()
+                if connection.transport is Transport.END_WRITE:
+                    break
+                await self._to_write.wait()
+            # TLS cannot end one side alone.
+            with suppress(NotImplementedError):
+                await stream.send_eof()
+        except _BROKEN as error:
+            self._fail(error)
+
+    async def _read(self, stream: ByteStream) -> None:
+        connection = self._connection
+        try:
+            while True:
+                self._to_read = anyio.Event()
+                while size := connection.want_read:
+                    try:
+                        data = await stream.receive(min(size, _CHUNK))
+                    except anyio.EndOfStream:
+                        data = b""
+                    connection.receive_data(data, now=self._now())
+                    self._settle()
+                await self._to_read.wait()
+        except _BROKEN as error:
+            self._fail(error)
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        """Wait until it is so; at least a checkpoint."""
+        await checkpoint()
+        while not ready():
+            event = anyio.Event()
+            self._waiters[event] = ready
+            try:
+                await event.wait()
+            finally:
+                del self._waiters[event]
+
+    async def _until_can_send(self) -> None:
+        connection = self._connection
+        await self._until(lambda: connection.can_send or connection.state is not State.OPEN)
+
+    def _send_now(
+        self, message: SendableMessage, compress: bool | None, key: Hashable | None
+    ) -> bool:
+        try:
+            return self._connection.send(message, compress=compress, key=key, now=self._now())
+        finally:
+            self._settle()
+
+    def _offer(self, message: Prepared) -> bool:
+        try:
+            return self._connection.offer(message, now=self._now())
+        finally:
+            self._settle()
+
+    async def _send_parts(self, parts: Parts) -> None:
+        sender = PartSender(self._connection)
+        async with aclosing(each_part(parts)) as source:
+            try:
+                async for part in source:
+                    await self._until_can_send()
+                    sender.add(part, now=self._now())
+                    self._settle()
+                await self._until_can_send()
+                sender.end(now=self._now())
+            except BaseException:
+                sender.interrupt(now=self._now())
+                raise
+            finally:
+                self._settle()
+
+
+_CHUNK = 64 * 1024
+"""Bytes that are read or written at a time."""
+
+_BROKEN = OSError, anyio.BrokenResourceError, anyio.ClosedResourceError
+
+
+class _Parts(AsyncIterator[Message]):
+    """The parts of one message; no generator: trio wants those exhausted."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        self._parts: object | None = None
+        self._ended = False
+
+    async def __anext__(self) -> Message:
+        websocket = self._websocket
+        receiving, now = websocket._receiving, websocket._now
+        with receiving:
+            await checkpoint()
+            if self._ended:
+                raise StopAsyncIteration
+            if self._parts is None:
+                self._parts = receiving.enter_parts(now=now())
+            receiving.check_parts(self._parts)
+            try:
+                while (part := self._take()) is None:
+                    await websocket._until(websocket._can_receive_part)
+            except BaseException as error:
+                if not isinstance(error, anyio.get_cancelled_exc_class()):
+                    self._leave()
+                raise
+        if part.final:
+            self._leave()
+        return part.data
+
+    def _take(self) -> Part | None:
+        websocket = self._websocket
+        try:
+            return websocket._connection.take_part(now=websocket._now())
+        finally:
+            websocket._settle()
+
+    def _leave(self) -> None:
+        websocket = self._websocket
+        self._ended = True
+        websocket._receiving.leave_parts(self._parts, now=websocket._now())
+        websocket._settle()
+
+    async def aclose(self) -> None:
+        """Discard the rest of the message, at once instead of with the next that is received."""
+        self._leave()
+        await checkpoint()
