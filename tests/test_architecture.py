@@ -66,6 +66,7 @@ PUBLIC_ONLY = {"testing"}
 RUNTIMES: dict[str, set[str]] = {
     "ws_asyncio": set(),
     "ws_trio": {"trio"},
+    "ws_sync": set(),
     "ws_anyio": {"anyio"},
 }
 """What an adapter may import besides wscore and the standard library."""

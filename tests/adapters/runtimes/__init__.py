@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.adapters.runtimes import on_anyio, on_asyncio, on_trio
+from tests.adapters.runtimes import on_anyio, on_asyncio, on_sync, on_trio
 from tests.adapters.scenarios import Scenario
 
 VARIANTS: dict[str, Callable[[Scenario], None]] = {
@@ -14,6 +14,7 @@ VARIANTS: dict[str, Callable[[Scenario], None]] = {
         for name, new_loop in on_asyncio.LOOPS.items()
     },
     "trio": on_trio.run_scenario,
+    "sync": on_sync.run_scenario,
     **{
         f"anyio+{backend}": partial(on_anyio.run_scenario, backend=backend)
         for backend in on_anyio.BACKENDS

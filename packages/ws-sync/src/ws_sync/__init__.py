@@ -1,0 +1,26 @@
+"""WebSocket clients and servers over blocking sockets, for any number of threads.
+
+:func:`connect` and :func:`serve` open connections, :func:`accept` is the server on one socket,
+:class:`WebSocket` is a connection, and :func:`broadcast` sends to many. Policy, values and
+exceptions are :mod:`wscore`'s.
+"""
+
+from __future__ import annotations
+
+from ._accept import RequestHook, accept
+from ._broadcast import broadcast
+from ._connect import connect
+from ._serve import DrainHook, Handler, Server, serve
+from ._websocket import WebSocket
+
+__all__ = [
+    "DrainHook",
+    "Handler",
+    "RequestHook",
+    "Server",
+    "WebSocket",
+    "accept",
+    "broadcast",
+    "connect",
+    "serve",
+]

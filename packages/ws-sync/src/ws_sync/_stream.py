@@ -1,0 +1,214 @@
+"""The only place that knows what bytes travel on: a plain socket, or TLS over one; never waits."""
+
+from __future__ import annotations
+
+import socket
+import ssl as tls
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+from wscore import Connection
+
+__all__ = ["SecureStream", "Stream"]
+
+CHUNK = 64 * 1024
+"""Bytes that are encrypted or decrypted at a time."""
+
+
+class Stream:
+    """A plain socket.
+
+    :ivar addresses: this side's address and the other's, as the socket gives them.
+    :ivar sock: what to wait for.
+    """
+
+    has_buffered = False
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock: Final = sock
+        self.addresses: tuple[Any, Any] = (None, None)
+        # The peer may be gone already.
+        with suppress(OSError):
+            self.addresses = sock.getsockname(), sock.getpeername()
+        # What is sent is meant to go out (RFC 9293 section 3.7.4: Nagle waits for more).
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def write(self, connection: Connection) -> bool:
+        """Write what goes; whether that was everything.
+
+        :raises OSError: it cannot be written.
+        """
+        while buffers := connection.data_to_send():
+            try:
+                sent = _send(self.sock, buffers)
+            except BlockingIOError:
+                return False
+            connection.data_sent(sent, now=time.monotonic())
+        return True
+
+    def read(self, connection: Connection) -> None:
+        """Read what is there, once, as much as the connection wants.
+
+        :raises OSError: it cannot be read.
+        """
+        size = connection.want_read
+        if size:
+            scratch = _scratch.buffer
+            try:
+                received = self.sock.recv_into(scratch[:size])
+            except BlockingIOError:
+                return
+            connection.receive_data(scratch[:received], now=time.monotonic())
+
+    def end_write(self) -> None:
+        """Say that nothing more will be written."""
+        # A peer that has just reset the connection leaves nothing to end.
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def shut(self) -> None:
+        """End it in both directions; whoever waits for the socket wakes up."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class SecureStream(Stream):
+    """TLS over a socket (RFC 8446), by way of buffers: it never waits either.
+
+    :ivar has_buffered: whether there may be something to read that the socket does not announce.
+    """
+
+    def __init__(
+        self, sock: socket.socket, context: tls.SSLContext, *, server_hostname: str | None
+    ) -> None:
+        super().__init__(sock)
+        self._incoming: Final = tls.MemoryBIO()
+        self._outgoing: Final = tls.MemoryBIO()
+        self._tls: Final = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=server_hostname is None,
+            server_hostname=server_hostname,
+        )
+        # Encrypted, and not yet taken by the socket; and how much of the connection's it is.
+        self._encrypted = memoryview(b"")
+        self._unsent = 0
+
+    def shake(self) -> bool:
+        """Go on with the handshake; whether it is done. If not, the peer's turn comes first.
+
+        :raises OSError: it fails; the certificate is not to be trusted, for one.
+        """
+        while True:
+            try:
+                self._tls.do_handshake()
+            except tls.SSLWantReadError:
+                self._flush()
+                if not self._fill():
+                    return False
+            else:
+                self._flush()
+                # The peer's first words may have come with the end of its handshake.
+                self.has_buffered = True
+                return True
+            finally:
+                # The alert that tells the peer what is wrong.
+                with suppress(OSError):
+                    self._flush()
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the socket has not taken everything."""
+        return bool(self._encrypted)
+
+    def write(self, connection: Connection) -> bool:
+        while self._flush():
+            if self._unsent:
+                connection.data_sent(self._unsent, now=time.monotonic())
+                self._unsent = 0
+            buffers = connection.data_to_send()
+            if not buffers:
+                return True
+            data = b"".join(buffers)[:CHUNK]
+            self._unsent = self._tls.write(data)
+        return False
+
+    def read(self, connection: Connection) -> None:
+        self._fill()
+        self.has_buffered = True
+        while size := connection.want_read:
+            try:
+                data = self._tls.read(min(size, CHUNK))
+            except tls.SSLWantReadError:
+                self.has_buffered = False
+                return
+            except (tls.SSLZeroReturnError, tls.SSLEOFError):
+                # With or without close_notify: what the frames say is what counts.
+                data = b""
+                self.has_buffered = False
+            connection.receive_data(data, now=time.monotonic())
+            if not data:
+                return
+
+    def end_write(self) -> None:
+        """Nothing: TLS cannot end one side alone."""
+
+    def shut(self) -> None:
+        # Ours is said; the peer's is not waited for (RFC 8446 section 6.1).
+        with suppress(OSError):
+            self._tls.unwrap()
+        with suppress(OSError):
+            self._flush()
+        super().shut()
+
+    def _fill(self) -> bool:
+        """Take what the socket has; whether there was anything, its end for one."""
+        scratch = _scratch.buffer
+        try:
+            received = self.sock.recv_into(scratch[:CHUNK])
+        except BlockingIOError:
+            return False
+        if received:
+            self._incoming.write(scratch[:received])
+        else:
+            self._incoming.write_eof()
+        return True
+
+    def _flush(self) -> bool:
+        """Give the socket what is encrypted; whether it took everything."""
+        while True:
+            if not self._encrypted:
+                self._encrypted = memoryview(self._outgoing.read())
+                if not self._encrypted:
+                    return True
+            try:
+                sent = self.sock.send(self._encrypted)
+            except BlockingIOError:
+                return False
+            self._encrypted = self._encrypted[sent:]
+
+
+def _send(sock: socket.socket, buffers: Any) -> int:
+    if len(buffers) == 1:
+        return sock.send(buffers[0])
+    if hasattr(sock, "sendmsg"):
+        return sock.sendmsg(buffers[:_MAX_BUFFERS])
+    return sock.send(b"".join(buffers))
+
+
+_MAX_BUFFERS = 64
+"""Buffers that one system call takes; every system takes that many (IOV_MAX)."""
+
+
+class _Scratch(threading.local):
+    """What all sockets of a thread are read into, since the core copies what it keeps."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(256 * 1024))
+
+
+_scratch = _Scratch()
