@@ -52,6 +52,8 @@ HANDSHAKE = "_handshake"
 
 LAYERS = (
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
+    {"_backoff", "_proxy", "_redirect"},
+    {"_backoff", "_proxy", "_redirect"},
     {"_deflate", "_frames", "_handshake", "_inbox", "_outbox"},
     {"_connection"},
     {"_admission", "_facts", "_receiving", "_sending"},
@@ -64,10 +66,10 @@ PUBLIC_ONLY = {"testing"}
 """Modules of wscore that see it as anybody does."""
 
 RUNTIMES: dict[str, set[str]] = {
-    "ws_asyncio": set(),
-    "ws_trio": {"trio"},
-    "ws_sync": set(),
-    "ws_anyio": {"anyio"},
+    "ws_asyncio": {"python_socks"},
+    "ws_trio": {"trio", "python_socks"},
+    "ws_sync": {"python_socks"},
+    "ws_anyio": {"anyio", "python_socks"},
 }
 """What an adapter may import besides wscore and the standard library."""
 

@@ -1,7 +1,8 @@
 """WebSocket clients and servers for asyncio and uvloop.
 
 :func:`connect` and :func:`serve` open connections, :func:`accept` is the server on one socket,
-:class:`WebSocket` is a connection, and :func:`broadcast` sends to many. Policy, values and
+:func:`reconnect` stays connected, :class:`WebSocket` is a connection, and :func:`broadcast` sends
+to many. Policy, values and
 exceptions are :mod:`wscore`'s.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from ._accept import RequestHook, accept
 from ._broadcast import broadcast
 from ._connect import connect
+from ._reconnect import reconnect
 from ._serve import DrainHook, Handler, Server, serve
 from ._websocket import WebSocket
 
@@ -22,5 +24,6 @@ __all__ = [
     "accept",
     "broadcast",
     "connect",
+    "reconnect",
     "serve",
 ]

@@ -5,11 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as tls
-from typing import Any, Final, Unpack
+from typing import Any, Final, Literal, Unpack
+from urllib.request import getproxies, proxy_bypass
 
-from wscore import URL, Config, ConfigOptions, Connection, HeadersLike, State
+from wscore import (
+    Config,
+    ConfigOptions,
+    Connection,
+    Destination,
+    HandshakeRejected,
+    HeadersLike,
+    Proxy,
+    RedirectRefused,
+    State,
+    choose_proxy,
+)
 
 from ._opening import Opening, within_open_timeout
+from ._proxy import connect_through
 from ._websocket import Link, WebSocket, clock_of, tls_options
 
 __all__ = ["connect"]
@@ -28,14 +41,20 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
     :param server_hostname: the name to verify in place of the URL's.
     :param headers: headers to add to the request, such as Cookie or Authorization.
     :param origin: the Origin header (RFC 6455 section 10.2).
-    :param sock: a connected socket to use; it belongs to the connection from then on.
+    :param proxy: True: the one that the environment names, if any (``HTTPS_PROXY``, ``NO_PROXY``
+        and so on); the URL of one, http, https or, with the extra ``socks``, SOCKS; None: none.
+    :param max_redirects: how many redirections to follow; never from wss to ws, and to another
+        origin without any credential but the context's certificate.
+    :param sock: a connected socket to use; it belongs to the connection from then on. No
+        redirection is followed, and no proxy used.
     :param unix_path: path of a Unix socket to connect to, in place of the URL's host.
     :param config: every policy in one value.
     :param policy: fields of :class:`wscore.Config` as keyword arguments; they change ``config``.
     :raises InvalidURL, ValueError, TypeError: at once, for what cannot be right.
     :raises HandshakeError: on awaiting, if the connection does not open: ``OpenTimeout``,
-        ``HandshakeRejected``, ``BadHandshake``, or ``HandshakeInterrupted``, whose ``__cause__``
-        is the network's or TLS's error.
+        ``HandshakeRejected``, ``BadHandshake``, ``ProxyError``, or ``HandshakeInterrupted``, whose
+        ``__cause__`` is the network's or TLS's error.
+    :raises ImportError: on awaiting, if SOCKS needs python-socks, which is not installed.
     """
 
     def __init__(
@@ -46,33 +65,48 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         server_hostname: str | None = None,
         headers: HeadersLike = (),
         origin: str | None = None,
+        proxy: str | Literal[True] | None = True,
+        max_redirects: int = 10,
         sock: socket.socket | None = None,
         unix_path: str | None = None,
         config: Config | None = None,
         **policy: Unpack[ConfigOptions],
     ) -> None:
-        self._url: Final = URL.parse(url)
-        self._request: Final = self._url.request(headers, origin=origin)
+        self._destination: Final = Destination.first(
+            url, headers=headers, origin=origin, max_redirects=max_redirects
+        )
         self._config: Final = (config or Config()).replace(**policy)
-        if not self._url.secure and (ssl is not None or server_hostname is not None):
+        if not self._destination.url.secure and (ssl is not None or server_hostname is not None):
             raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
         if sock is not None and unix_path is not None:
             raise ValueError("sock and unix_path exclude each other")
+        if isinstance(proxy, str):
+            Proxy.parse(proxy)
+        self._ssl: Final = ssl
+        self._server_hostname: Final = server_hostname
+        self._proxy: Final = proxy
         self._sock: Final = sock
         self._unix_path: Final = unix_path
-        self._tls: Final[dict[str, Any]] = {}
-        if self._url.secure:
-            self._tls.update(tls_options(ssl or tls.create_default_context(), self._config))
-            self._tls["server_hostname"] = server_hostname or self._url.host
 
     async def _open(self) -> WebSocket:
         loop = asyncio.get_running_loop()
-        now = clock_of(loop)
-        connection = Connection.client(self._request, self._config, now=now())
+        # One deadline for all: a redirection does not begin it anew.
+        began = clock_of(loop)()
+        destination = self._destination
+        while True:
+            try:
+                return await self._attempt(loop, destination, began)
+            except HandshakeRejected as rejection:
+                destination = self._redirected(destination, rejection)
+
+    async def _attempt(
+        self, loop: asyncio.AbstractEventLoop, destination: Destination, began: float
+    ) -> WebSocket:
+        connection = Connection.client(destination.request, self._config, now=began)
         websocket = WebSocket(connection, loop)
         try:
             async with within_open_timeout(websocket):
-                await self._create_transport(loop, Link(websocket))
+                await self._create_transport(loop, Link(websocket), destination)
             await websocket._until(lambda: connection.state is not State.CONNECTING)
             connection.poll_open()
         except BaseException:
@@ -80,15 +114,36 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             raise
         return websocket
 
-    async def _create_transport(self, loop: asyncio.AbstractEventLoop, link: Link) -> None:
+    def _redirected(self, here: Destination, rejection: HandshakeRejected) -> Destination:
+        if self._sock is not None:
+            raise rejection
+        there = here.redirected(rejection)
+        if self._unix_path is not None and not there.is_same_origin(here):
+            raise RedirectRefused(rejection.response, "it leads away from unix_path")
+        return there
+
+    async def _create_transport(
+        self, loop: asyncio.AbstractEventLoop, link: Link, destination: Destination
+    ) -> None:
+        url = destination.url
+        options = self._tls_options(destination)
         if self._unix_path is not None:
-            await loop.create_unix_connection(lambda: link, self._unix_path, **self._tls)
+            await loop.create_unix_connection(lambda: link, self._unix_path, **options)
         elif self._sock is not None:
             try:
-                await loop.create_connection(lambda: link, sock=self._sock, **self._tls)
+                await loop.create_connection(lambda: link, sock=self._sock, **options)
             except BaseException:
                 self._sock.close()
                 raise
+        elif proxy := choose_proxy(self._proxy, url, environment=getproxies, bypass=proxy_bypass):
+            await connect_through(proxy, url, link, self._config, options)
         else:
-            url = self._url
-            await loop.create_connection(lambda: link, url.host, url.port, **self._tls)
+            await loop.create_connection(lambda: link, url.host, url.port, **options)
+
+    def _tls_options(self, destination: Destination) -> dict[str, Any]:
+        if not destination.url.secure:
+            return {}
+        options = tls_options(self._ssl or tls.create_default_context(), self._config)
+        # The name that was given is that of the server that was asked for.
+        named = self._server_hostname if destination.is_same_origin(self._destination) else None
+        return {**options, "server_hostname": named or destination.url.host}

@@ -84,18 +84,24 @@ class _TunnelLink(asyncio.Protocol):
 
 async def _through_socks(proxy: Proxy, url: URL) -> socket.socket:
     try:
-        import python_socks
+        from python_socks import ProxyError as SocksError
+        from python_socks import ProxyType
         from python_socks.async_.asyncio import Proxy as SocksProxy
     except ImportError as error:
-        raise ImportError("SOCKS proxies need python-socks: install ws-asyncio[socks]") from error
-    version = (
-        python_socks.ProxyType.SOCKS5 if "5" in proxy.scheme else python_socks.ProxyType.SOCKS4
-    )
-    resolves = proxy.scheme in ("socks5h", "socks4a")
+        raise ImportError("SOCKS needs python-socks: install ws-asyncio[socks]") from error
     through = SocksProxy(
-        version, proxy.host, proxy.port, proxy.username, proxy.password, rdns=resolves
+        ProxyType.SOCKS5 if proxy.scheme.startswith("socks5") else ProxyType.SOCKS4,
+        proxy.host,
+        proxy.port,
+        proxy.username,
+        proxy.password,
+        rdns=proxy.resolves,
     )
     try:
-        return await through.connect(url.host, url.port)
-    except (python_socks.ProxyError, python_socks.ProxyTimeoutError) as error:
-        raise ProxyError(f"proxy {proxy.host}:{proxy.port}: {error}") from error
+        return await through.connect(url.host, url.port, timeout=_A_DAY)
+    except SocksError as error:
+        raise ProxyError(f"the proxy {proxy}: {error}") from error
+
+
+_A_DAY = 86_400.0
+"""In seconds: the timeout that counts is around it."""

@@ -6,15 +6,29 @@ import math
 import socket
 import ssl as tls
 import time
-from typing import Unpack
+from dataclasses import dataclass
+from typing import Literal, Unpack
+from urllib.request import getproxies, proxy_bypass
 
-from wscore import URL, Config, ConfigOptions, Connection, HeadersLike, State
+from wscore import (
+    Config,
+    ConfigOptions,
+    Connection,
+    Destination,
+    HandshakeRejected,
+    HeadersLike,
+    Proxy,
+    RedirectRefused,
+    State,
+    choose_proxy,
+)
 
 from ._opening import dial, dial_unix, make_stream, within_open_timeout
+from ._proxy import connect_through
 from ._stream import Stream
 from ._websocket import WebSocket
 
-__all__ = ["connect"]
+__all__ = ["Connector", "connect"]
 
 
 def connect(
@@ -24,6 +38,8 @@ def connect(
     server_hostname: str | None = None,
     headers: HeadersLike = (),
     origin: str | None = None,
+    proxy: str | Literal[True] | None = True,
+    max_redirects: int = 10,
     sock: socket.socket | None = None,
     unix_path: str | None = None,
     config: Config | None = None,
@@ -40,50 +56,101 @@ def connect(
     :param server_hostname: the name to verify in place of the URL's.
     :param headers: headers to add to the request, such as Cookie or Authorization.
     :param origin: the Origin header (RFC 6455 section 10.2).
-    :param sock: a connected socket to use; it belongs to the connection from then on.
+    :param proxy: True: the one that the environment names, if any (``HTTPS_PROXY``, ``NO_PROXY``
+        and so on); the URL of one, http, https or, with the extra ``socks``, SOCKS; None: none.
+    :param max_redirects: how many redirections to follow; never from wss to ws, and to another
+        origin without any credential but the context's certificate.
+    :param sock: a connected socket to use; it belongs to the connection from then on. No
+        redirection is followed, and no proxy used.
     :param unix_path: path of a Unix socket to connect to, in place of the URL's host.
     :param config: every policy in one value.
     :param policy: fields of :class:`wscore.Config` as keyword arguments; they change ``config``.
     :raises InvalidURL, ValueError, TypeError: at once, for what cannot be right.
     :raises HandshakeError: if the connection does not open: ``OpenTimeout``,
-        ``HandshakeRejected``, ``BadHandshake``, or ``HandshakeInterrupted``, whose ``__cause__``
-        is the network's or TLS's error.
+        ``HandshakeRejected``, ``BadHandshake``, ``ProxyError``, or ``HandshakeInterrupted``, whose
+        ``__cause__`` is the network's or TLS's error.
+    :raises ImportError: if SOCKS needs python-socks, which is not installed.
     """
-    where = URL.parse(url)
-    request = where.request(headers, origin=origin)
-    config = (config or Config()).replace(**policy)
-    if not where.secure and (ssl is not None or server_hostname is not None):
-        raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
-    if sock is not None and unix_path is not None:
-        raise ValueError("sock and unix_path exclude each other")
-    connection = Connection.client(request, config, now=time.monotonic())
-    websocket = WebSocket(connection)
-    try:
-        with within_open_timeout(websocket):
-            deadline = connection.deadline
-            websocket._attach(_open_stream(where, ssl, server_hostname, sock, unix_path, deadline))
-        with websocket._guard:
-            websocket._until(lambda: connection.state is not State.CONNECTING, math.inf)
+    destination = Destination.first(
+        url, headers=headers, origin=origin, max_redirects=max_redirects
+    )
+    return Connector(
+        destination,
+        (config or Config()).replace(**policy),
+        ssl,
+        server_hostname,
+        proxy,
+        sock,
+        unix_path,
+    ).open()
+
+
+@dataclass(frozen=True)
+class Connector:
+    """Whom to connect to, and how."""
+
+    destination: Destination
+    config: Config
+    ssl: tls.SSLContext | None
+    server_hostname: str | None
+    proxy: str | Literal[True] | None
+    sock: socket.socket | None
+    unix_path: str | None
+
+    def __post_init__(self) -> None:
+        named = self.ssl is not None or self.server_hostname is not None
+        if named and not self.destination.url.secure:
+            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
+        if self.sock is not None and self.unix_path is not None:
+            raise ValueError("sock and unix_path exclude each other")
+        if isinstance(self.proxy, str):
+            Proxy.parse(self.proxy)
+
+    def open(self) -> WebSocket:
+        """Connect; one deadline for all: a redirection does not begin it anew."""
+        began = time.monotonic()
+        destination = self.destination
+        while True:
+            try:
+                return self._attempt(destination, began)
+            except HandshakeRejected as rejection:
+                destination = self._redirected(destination, rejection)
+
+    def _attempt(self, destination: Destination, began: float) -> WebSocket:
+        connection = Connection.client(destination.request, self.config, now=began)
+        websocket = WebSocket(connection)
+        try:
+            with within_open_timeout(websocket):
+                websocket._attach(self._open_stream(destination, connection.deadline))
+            with websocket._guard:
+                websocket._until(lambda: connection.state is not State.CONNECTING, math.inf)
             connection.poll_open()
-    except BaseException:
-        websocket.abort()
-        raise
-    return websocket
+        except BaseException:
+            websocket.abort()
+            raise
+        return websocket
 
+    def _redirected(self, here: Destination, rejection: HandshakeRejected) -> Destination:
+        if self.sock is not None:
+            raise rejection
+        there = here.redirected(rejection)
+        if self.unix_path is not None and not there.is_same_origin(here):
+            raise RedirectRefused(rejection.response, "it leads away from unix_path")
+        return there
 
-def _open_stream(
-    url: URL,
-    context: tls.SSLContext | None,
-    server_hostname: str | None,
-    sock: socket.socket | None,
-    unix_path: str | None,
-    deadline: float,
-) -> Stream:
-    if unix_path is not None:
-        sock = dial_unix(unix_path, deadline)
-    elif sock is None:
-        sock = dial(url.host, url.port, deadline)
-    if not url.secure:
-        return make_stream(sock, None, deadline)
-    context = context or tls.create_default_context()
-    return make_stream(sock, context, deadline, server_hostname=server_hostname or url.host)
+    def _open_stream(self, destination: Destination, deadline: float) -> Stream:
+        url = destination.url
+        if self.unix_path is not None:
+            sock = dial_unix(self.unix_path, deadline)
+        elif self.sock is not None:
+            sock = self.sock
+        elif proxy := choose_proxy(self.proxy, url, environment=getproxies, bypass=proxy_bypass):
+            sock = connect_through(proxy, url, self.config, deadline)
+        else:
+            sock = dial(url.host, url.port, deadline)
+        if not url.secure:
+            return make_stream(sock, None, deadline)
+        context = self.ssl or tls.create_default_context()
+        # The name that was given is that of the server that was asked for.
+        named = self.server_hostname if destination.is_same_origin(self.destination) else None
+        return make_stream(sock, context, deadline, server_hostname=named or url.host)

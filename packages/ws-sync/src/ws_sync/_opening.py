@@ -9,15 +9,25 @@ import socket
 import ssl as tls
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ._stream import SecureStream, Stream
 from ._waiting import my_waker, remaining
 from ._websocket import WebSocket
 
-__all__ = ["dial", "dial_unix", "make_stream", "within_open_timeout"]
+__all__ = [
+    "dial",
+    "dial_unix",
+    "in_background",
+    "make_stream",
+    "receive",
+    "send",
+    "within_open_timeout",
+]
+
+T = TypeVar("T")
 
 Addresses = Sequence[tuple[int, int, int, str, Any]]
 """What :func:`socket.getaddrinfo` finds."""
@@ -30,7 +40,7 @@ def within_open_timeout(websocket: WebSocket) -> Iterator[None]:
     deadline = connection.deadline
     try:
         yield
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         # TimeoutError is one, too: the deadline's, or the network's own.
         if time.monotonic() >= deadline:
             connection.handle_timeout(now=time.monotonic())
@@ -79,30 +89,70 @@ def dial_unix(path: str, deadline: float) -> socket.socket:
 
 
 def _look_up(host: str, port: int, deadline: float) -> Addresses:
-    """The addresses of a host. What a resolver takes too long for is left behind in its thread."""
-    found: queue.SimpleQueue[Addresses | OSError] = queue.SimpleQueue()
-
     def look_up(flags: int = 0) -> Addresses:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-
-    def run() -> None:
-        try:
-            found.put(look_up())
-        except (OSError, UnicodeError) as error:
-            found.put(error if isinstance(error, OSError) else OSError(str(error)))
 
     try:
         # An address needs no resolver.
         return look_up(socket.AI_NUMERICHOST)
     except OSError:
-        threading.Thread(target=run, name=f"look up {host}", daemon=True).start()
+        return in_background(look_up, deadline)
+
+
+def in_background(
+    function: Callable[[], T], deadline: float, discard: Callable[[T], object] = id
+) -> T:
+    """Call what waits in ways of its own; what takes too long is left behind in its thread.
+
+    :param discard: takes what it returns too late.
+    :raises TimeoutError: it took too long.
+    """
+    done: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+    late = threading.Event()
+
+    def run() -> None:
+        try:
+            result = function()
+        except Exception as error:  # noqa: BLE001  (raised where it is waited for)
+            done.put((None, error))
+            return
+        done.put((result, None))
+        if late.is_set():
+            discard(result)
+
+    threading.Thread(target=run, name="ws_sync opening", daemon=True).start()
     try:
-        result = found.get(timeout=remaining(deadline))
+        result, error = done.get(timeout=remaining(deadline))
     except queue.Empty:
-        raise TimeoutError(f"the name {host} was not resolved in time") from None
-    if isinstance(result, OSError):
-        raise result
-    return result
+        late.set()
+        raise TimeoutError("it was not done in time") from None
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+def send(sock: socket.socket, data: bytes, deadline: float) -> None:
+    """Send all of it.
+
+    :raises OSError: it cannot be sent, or not in time.
+    """
+    while data:
+        try:
+            data = data[sock.send(data) :]
+        except BlockingIOError:
+            _wait(sock, deadline, write=True)
+
+
+def receive(sock: socket.socket, deadline: float) -> bytes:
+    """Receive some bytes; ``b""`` at the end.
+
+    :raises OSError: there is nothing to receive any more, or not in time.
+    """
+    while True:
+        try:
+            return sock.recv(4096)
+        except BlockingIOError:
+            _wait(sock, deadline, write=False)
 
 
 def _connect(sock: socket.socket, address: Any, deadline: float) -> None:

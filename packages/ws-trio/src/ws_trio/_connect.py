@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import ssl as tls
-from typing import Final, Unpack
+from typing import Final, Literal, Unpack
+from urllib.request import getproxies, proxy_bypass
 
 import trio
 
-from wscore import URL, Config, ConfigOptions, Connection, HeadersLike, State
+from wscore import (
+    Config,
+    ConfigOptions,
+    Connection,
+    Destination,
+    HandshakeRejected,
+    HeadersLike,
+    Proxy,
+    RedirectRefused,
+    State,
+    choose_proxy,
+)
 
 from ._opening import Opening, within_open_timeout
+from ._proxy import connect_through
 from ._websocket import WebSocket
 
 __all__ = ["connect"]
@@ -28,15 +41,21 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
     :param server_hostname: the name to verify in place of the URL's.
     :param headers: headers to add to the request, such as Cookie or Authorization.
     :param origin: the Origin header (RFC 6455 section 10.2).
-    :param stream: a connected stream to use; it belongs to the connection from then on.
+    :param proxy: True: the one that the environment names, if any (``HTTPS_PROXY``, ``NO_PROXY``
+        and so on); the URL of one, http, https or, with the extra ``socks``, SOCKS; None: none.
+    :param max_redirects: how many redirections to follow; never from wss to ws, and to another
+        origin without any credential but the context's certificate.
+    :param stream: a connected stream to use; it belongs to the connection from then on. No
+        redirection is followed, and no proxy used.
     :param unix_path: path of a Unix socket to connect to, in place of the URL's host.
     :param nursery: where the connection's tasks run; needed to await it, and else one of its own.
     :param config: every policy in one value.
     :param policy: fields of :class:`wscore.Config` as keyword arguments; they change ``config``.
     :raises InvalidURL, ValueError, TypeError: at once, for what cannot be right.
     :raises HandshakeError: on awaiting, if the connection does not open: ``OpenTimeout``,
-        ``HandshakeRejected``, ``BadHandshake``, or ``HandshakeInterrupted``, whose ``__cause__``
-        is the network's or TLS's error.
+        ``HandshakeRejected``, ``BadHandshake``, ``ProxyError``, or ``HandshakeInterrupted``, whose
+        ``__cause__`` is the network's or TLS's error.
+    :raises ImportError: on awaiting, if SOCKS needs python-socks, which is not installed.
     """
 
     def __init__(
@@ -47,32 +66,50 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         server_hostname: str | None = None,
         headers: HeadersLike = (),
         origin: str | None = None,
+        proxy: str | Literal[True] | None = True,
+        max_redirects: int = 10,
         stream: trio.abc.Stream | None = None,
         unix_path: str | None = None,
         nursery: trio.Nursery | None = None,
         config: Config | None = None,
         **policy: Unpack[ConfigOptions],
     ) -> None:
-        self._url: Final = URL.parse(url)
-        self._request: Final = self._url.request(headers, origin=origin)
+        self._destination: Final = Destination.first(
+            url, headers=headers, origin=origin, max_redirects=max_redirects
+        )
         self._config: Final = (config or Config()).replace(**policy)
-        if not self._url.secure and (ssl is not None or server_hostname is not None):
+        if not self._destination.url.secure and (ssl is not None or server_hostname is not None):
             raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
         if stream is not None and unix_path is not None:
             raise ValueError("stream and unix_path exclude each other")
+        if isinstance(proxy, str):
+            Proxy.parse(proxy)
         self._ssl: Final = ssl
         self._server_hostname: Final = server_hostname
+        self._proxy: Final = proxy
         self._stream: Final = stream
         self._unix_path: Final = unix_path
         self._nursery = nursery
 
     async def _open(self, nursery: trio.Nursery) -> WebSocket:
-        connection = Connection.client(self._request, self._config, now=trio.current_time())
+        # One deadline for all: a redirection does not begin it anew.
+        began = trio.current_time()
+        destination = self._destination
+        while True:
+            try:
+                return await self._attempt(nursery, destination, began)
+            except HandshakeRejected as rejection:
+                destination = self._redirected(destination, rejection)
+
+    async def _attempt(
+        self, nursery: trio.Nursery, destination: Destination, began: float
+    ) -> WebSocket:
+        connection = Connection.client(destination.request, self._config, now=began)
         websocket = WebSocket(connection)
         try:
             stream = None
             with within_open_timeout(websocket):
-                stream = await self._connect_stream()
+                stream = await self._connect_stream(destination)
             if stream is not None:
                 nursery.start_soon(websocket._carry, stream)
             await websocket._until(lambda: connection.state is not State.CONNECTING)
@@ -82,21 +119,32 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             raise
         return websocket
 
-    async def _connect_stream(self) -> trio.abc.Stream:
-        url = self._url
+    def _redirected(self, here: Destination, rejection: HandshakeRejected) -> Destination:
+        if self._stream is not None:
+            raise rejection
+        there = here.redirected(rejection)
+        if self._unix_path is not None and not there.is_same_origin(here):
+            raise RedirectRefused(rejection.response, "it leads away from unix_path")
+        return there
+
+    async def _connect_stream(self, destination: Destination) -> trio.abc.Stream:
+        url = destination.url
         stream: trio.abc.Stream
         if self._unix_path is not None:
             stream = await trio.open_unix_socket(self._unix_path)
         elif self._stream is not None:
             stream = self._stream
+        elif proxy := choose_proxy(self._proxy, url, environment=getproxies, bypass=proxy_bypass):
+            stream = await connect_through(proxy, url, self._config)
         else:
             stream = await trio.open_tcp_stream(url.host, url.port)
         if not url.secure:
             return stream
         context = self._ssl or tls.create_default_context()
-        secured = trio.SSLStream(
-            stream, context, server_hostname=self._server_hostname or url.host
-        )
+        # The name that was given is that of the server that was asked for.
+        named = self._server_hostname if destination.is_same_origin(self._destination) else None
+        hostname = named or url.host
+        secured = trio.SSLStream(stream, context, server_hostname=hostname)
         try:
             await secured.do_handshake()
         except BaseException:

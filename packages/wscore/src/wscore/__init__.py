@@ -7,6 +7,7 @@ Adapters bind it to a runtime; an event loop of your own can embed it. Start at
 from __future__ import annotations
 
 from ._admission import Admission, Farewell
+from ._backoff import Backoff, Reconnector
 from ._close import Cause, CloseBy, CloseCode, CloseFrame, CloseReason, check_close_code
 from ._config import Config, ConfigOptions, Deflate, Overflow
 from ._connection import TRANSITIONS, Connection, Role, State, Transport
@@ -21,17 +22,22 @@ from ._errors import (
     InvalidState,
     InvalidURL,
     OpenTimeout,
+    ProxyError,
+    RedirectRefused,
     SendBufferFull,
     WebSocketError,
     WebSocketTimeout,
     only_closed,
 )
 from ._facts import Facts
+from ._handshake import Tunnel
 from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
 from ._outbox import Prepared
 from ._pings import Latency, Ping
+from ._proxy import Proxy, choose_proxy
 from ._receiving import Receiving
+from ._redirect import Destination
 from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
 from ._stats import FairShare, Stats
 from ._url import URL
@@ -41,10 +47,12 @@ __version__ = "0.1.0"
 __all__ = [
     "TRANSITIONS",
     "URL",
+    "Tunnel",
     "Accept",
     "Admission",
     "BadHandshake",
     "Cause",
+    "Backoff",
     "CloseBy",
     "CloseCode",
     "CloseFrame",
@@ -55,6 +63,7 @@ __all__ = [
     "Connection",
     "ConnectionClosed",
     "Deflate",
+    "Destination",
     "Facts",
     "FairShare",
     "Farewell",
@@ -72,10 +81,14 @@ __all__ = [
     "Overflow",
     "Part",
     "PartSender",
+    "Proxy",
+    "ProxyError",
     "Parts",
     "Ping",
     "Prepared",
     "Receiving",
+    "Reconnector",
+    "RedirectRefused",
     "Request",
     "Response",
     "Role",
@@ -88,6 +101,7 @@ __all__ = [
     "WebSocketTimeout",
     "__version__",
     "as_parts",
+    "choose_proxy",
     "check_close_code",
     "each_part",
     "is_whole",

@@ -12,6 +12,8 @@
     ├── HandshakeError              the connection never opened
     │   ├── BadHandshake            the peer's HTTP is malformed or breaks RFC 6455 section 4
     │   ├── HandshakeRejected       the peer answered with another status than 101
+    │   │   └── RedirectRefused     it redirected to where this side does not go
+    │   ├── ProxyError              a proxy does not let us through
     │   ├── HandshakeRefused        this side answered with another status than 101
     │   ├── HandshakeInterrupted    the transport ended, or this side closed, before it was open
     │   └── OpenTimeout             open_timeout passed
@@ -40,6 +42,8 @@ __all__ = [
     "InvalidState",
     "InvalidURL",
     "OpenTimeout",
+    "ProxyError",
+    "RedirectRefused",
     "SendBufferFull",
     "WebSocketError",
     "WebSocketTimeout",
@@ -114,6 +118,32 @@ class HandshakeRejected(HandshakeError):
 
     def __str__(self) -> str:
         return f"the server rejected the WebSocket handshake with HTTP {self.response.status}"
+
+
+class RedirectRefused(HandshakeRejected):
+    """The server redirected to where this side does not go.
+
+    :ivar response: the redirection.
+    :ivar why: why it is not followed.
+    """
+
+    def __init__(self, response: Response, why: str) -> None:
+        super().__init__(response)
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the redirection with HTTP {self.response.status} is not followed: {self.why}"
+
+
+class ProxyError(HandshakeError):
+    """A proxy does not let us through to the server.
+
+    :ivar response: what it answered, if it is an HTTP proxy and its answer was understood.
+    """
+
+    def __init__(self, message: str, response: Response | None = None) -> None:
+        super().__init__(message)
+        self.response = response
 
 
 class HandshakeRefused(HandshakeError):

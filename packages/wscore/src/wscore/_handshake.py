@@ -32,8 +32,11 @@ from ._errors import (
     HandshakeInterrupted,
     HandshakeRejected,
     InvalidState,
+    ProxyError,
 )
 from ._http import Accept, Headers, Request, Response, is_token, split_tokens
+from ._proxy import Proxy
+from ._url import URL, basic, bracketed
 
 __all__ = ["ClientHandshake", "ServerHandshake"]
 
@@ -153,6 +156,64 @@ class _HeadScanner:
     def _check_start_line(self, line: bytearray) -> None:
         if not self._start_line.fullmatch(line):
             raise _Violation(f"the {self._kind} does not begin with a line of HTTP/1")
+
+
+class Tunnel:
+    """A client's way through an HTTP proxy to its server (RFC 9110 section 9.3.6).
+
+    :param proxy: whom to ask.
+    :param url: where to.
+    :param config: with the limits of the proxy's answer.
+    :ivar request: what to ask it, as bytes, to be sent.
+    """
+
+    def __init__(self, proxy: Proxy, url: URL, config: Config) -> None:
+        target = f"{bracketed(url.host)}:{url.port}"
+        headers = [("Host", target)]
+        if proxy.username is not None:
+            value = basic(proxy.username, proxy.password or "")
+            headers.append(("Proxy-Authorization", value))
+        self._proxy: Final = proxy
+        self._http: Final = h11.Connection(h11.CLIENT)
+        self.request: Final = self._http.send(
+            h11.Request(method="CONNECT", target=target, headers=headers)
+        )
+        self._http.send(h11.EndOfMessage())
+        self._scanner: Final = _HeadScanner(config, "response", _STATUS_LINE)
+        self._buffer = bytearray()
+        self._parsed = 0
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> bool:
+        """Take bytes from the proxy, ``b""`` at its end; whether the tunnel is open.
+
+        :raises ProxyError: it does not let us through, or its answer is malformed.
+        :raises HandshakeInterrupted: it ended the connection.
+        """
+        if not data:
+            raise HandshakeInterrupted(f"the proxy {self._proxy} ended the connection")
+        self._buffer += data
+        try:
+            response = self._read_heads()
+        except _Violation as violation:
+            raise ProxyError(f"the proxy {self._proxy}: {violation.problem}") from None
+        if response is None:
+            return False
+        if not 200 <= response.status < 300:
+            raise ProxyError(f"the proxy {self._proxy} answered {response.status}", response)
+        if len(self._buffer) > self._parsed:
+            # Neither TLS nor WebSocket begins with the server.
+            raise ProxyError(f"the proxy {self._proxy} spoke in place of the server", response)
+        return True
+
+    def _read_heads(self) -> Response | None:
+        while (end := self._scanner.find_end(self._buffer)) is not None:
+            head = bytes(self._buffer[self._parsed : end])
+            self._parsed = end
+            event = cast("h11.InformationalResponse | h11.Response", _parse(self._http, head))
+            # RFC 9110 section 15.2: a 1xx announces that the answer is yet to come.
+            if event.status_code >= 200:
+                return Response(event.status_code, _decode_headers(event.headers.raw_items()))
+        return None
 
 
 class ServerHandshake:

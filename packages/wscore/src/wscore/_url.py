@@ -1,4 +1,4 @@
-"""The only place for ws:// and wss:// URLs (RFC 6455 section 3, RFC 3986, RFC 3987).
+"""The only place for URLs: ws:// and wss:// (RFC 6455 section 3, RFC 3986, RFC 3987).
 
 No error here repeats what stands behind the scheme: errors end up in logs, and a password with a
 stray ``/`` or ``#`` in it is read as host, port or path.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import string
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from ._errors import InvalidURL
@@ -69,20 +70,17 @@ class URL:
         """
         if not isinstance(text, str):
             raise TypeError(f"a URL must be a str, not {type(text).__name__}")
-        _check_characters(text)
+        check_characters(text)
         scheme, rest = _split_scheme(text)
-        authority, target = _split_authority(rest)
-        # The last "@": an earlier one is then refused as part of the userinfo.
-        userinfo, _, location = authority.rpartition("@")
-        username, password = _parse_userinfo(userinfo)
-        host, port = _split_port(location)
+        authority, target = split_authority(rest)
+        where = Authority.parse(authority)
         return cls(
             secure=scheme == "wss",
-            host=_parse_host(host),
-            port=_parse_port(port) if port else _DEFAULT_PORTS[scheme],
+            host=where.host,
+            port=where.port or _DEFAULT_PORTS[scheme],
             target=_parse_target(target),
-            username=username,
-            password=password,
+            username=where.username,
+            password=where.password,
         )
 
     @property
@@ -96,7 +94,7 @@ class URL:
 
         An IPv6 zone is left out too: it means nothing to another machine (RFC 6874 section 4).
         """
-        return _bracketed(self.host.partition("%")[0]) + self._port_suffix
+        return bracketed(self.host.partition("%")[0]) + self._port_suffix
 
     def request(self, headers: HeadersLike = (), *, origin: str | None = None) -> Request:
         """The request that opens a WebSocket at this URL (RFC 6455 section 4.1).
@@ -114,12 +112,12 @@ class URL:
                 raise ValueError("the Origin is given twice: as origin= and in headers")
             headers += [("Origin", origin)]
         if self.username is not None and "Authorization" not in headers:
-            headers += [("Authorization", _basic(self.username, self.password or ""))]
+            headers += [("Authorization", basic(self.username, self.password or ""))]
         return Request(self.target, self.host_header, headers)
 
     def __str__(self) -> str:
         """The URL without user name and password, so that it can be logged."""
-        host = _bracketed(self.host.replace("%", "%25"))
+        host = bracketed(self.host.replace("%", "%25"))
         return f"{self.scheme}://{host}{self._port_suffix}{self.target}"
 
     @property
@@ -127,7 +125,29 @@ class URL:
         return "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
 
 
-def _check_characters(text: str) -> None:
+class Authority(NamedTuple):
+    """The part of a URL that says where to, and as whom (RFC 3986 section 3.2)."""
+
+    host: str
+    port: int | None
+    username: str | None
+    password: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Authority:
+        """Take it apart.
+
+        :raises InvalidURL: something is wrong with it; the message says what.
+        """
+        # The last "@": an earlier one is then refused as part of the userinfo.
+        userinfo, _, location = text.rpartition("@")
+        username, password = _parse_userinfo(userinfo)
+        host, port = _split_port(location)
+        return cls(_parse_host(host), _parse_port(port) if port else None, username, password)
+
+
+def check_characters(text: str) -> None:
+    """Refuse what no URL has."""
     for index, char in enumerate(text):
         if char.isspace() or _is_control(char) or "\ud800" <= char <= "\udfff":
             raise InvalidURL(f"character {index} of the URL is {char!r}; percent-encode it")
@@ -146,7 +166,8 @@ def _split_scheme(text: str) -> tuple[str, str]:
     return scheme, rest
 
 
-def _split_authority(rest: str) -> tuple[str, str]:
+def split_authority(rest: str) -> tuple[str, str]:
+    """What follows ``://``, taken apart: the authority, and what is behind it."""
     end = next((index for index, char in enumerate(rest) if char in "/?#"), len(rest))
     return rest[:end], rest[end:]
 
@@ -243,10 +264,12 @@ def _begins_escape(text: str) -> bool:
     return len(text) >= 2 and _HEX.issuperset(text[:2])
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """The host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
 
 
-def _basic(username: str, password: str) -> str:
+def basic(username: str, password: str) -> str:
+    """The value of an Authorization header (RFC 7617)."""
     # UTF-8, as RFC 7617 section 2.1 asks for where it asks for anything.
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
