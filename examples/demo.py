@@ -20,11 +20,11 @@ from typing import Any, Final, NamedTuple, TextIO
 
 import trustme
 import websockets
-import ws_anyio
-import ws_sync
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+import ws_anyio
 import ws_asyncio
+import ws_sync
 import ws_trio
 import wscore
 

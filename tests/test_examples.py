@@ -9,13 +9,14 @@ import re
 import selectors
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import closing, contextmanager
 from itertools import repeat
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests.wscore.rawpeer import BINARY, FIN, REQUEST, RESERVED, frame
 from websockets.sync.client import connect
 
 import ws_asyncio
+import ws_sync
 from wscore import CloseFrame, Config
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -36,7 +38,7 @@ SECONDS = 10
     ("name", "limit"),
     [
         ("selector_server.py", 59),
-        ("demo.py", 199),
+        ("demo.py", 340),
         ("chat.py", 40),
         ("echo_server.py", 23),
         ("echo_client.py", 20),
@@ -234,20 +236,20 @@ def test_in_the_chat_everyone_hears_everyone() -> None:
 
 # ----------------------------------------------------------------------------------- demo
 
-ROWS = 3
-CELLS = 18
+ROWS = 24
+COLUMNS = len(demo.CHECKS)
 
 
 def test_the_demo_passes_prints_each_row_once_and_no_escape_codes() -> None:
     process = run_example("demo.py")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=90)
     assert (process.returncode, errors) == (0, "")
     assert "\x1b" not in output
     lines = output.splitlines()
     assert len(lines) == 1 + ROWS + 1
     assert all(len(line) <= 100 for line in lines)
-    assert [line.count("✓") for line in lines[1:-1]] == [CELLS // ROWS] * ROWS
-    assert re.fullmatch(r"All 18 checks passed in \d+\.\d s\.", lines[-1])
+    assert [line.count("✓") for line in lines[1:-1]] == [COLUMNS] * ROWS
+    assert re.fullmatch(rf"All {ROWS * COLUMNS} checks passed in \d+\.\d s\.", lines[-1])
 
 
 class Terminal(io.StringIO):
@@ -265,86 +267,97 @@ class Terminal(io.StringIO):
         return lines
 
 
+SYNC = {"sync": demo.Side(ws_sync, None)}
+
+
 def test_the_demo_redraws_its_rows_in_place_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     out = Terminal()
-    assert asyncio.run(demo.main(out=out)) == 0
+    assert demo.main(SYNC, SYNC, out) == 0
     lines = out.screen()
-    assert len(lines) == 1 + ROWS + 1
-    assert [line.count("✓") for line in lines[1:-1]] == [CELLS // ROWS] * ROWS
+    assert len(lines) == 1 + 1 + 1
+    assert lines[1].count("✓") == COLUMNS
     assert demo.RUNNING in out.getvalue()
     assert demo.RUNNING not in "".join(lines)
 
 
-def test_the_demo_does_not_redraw_on_a_terminal_that_would_wrap_its_lines(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("columns", "rows"), [("79", "24"), ("100", "2")])
+def test_the_demo_does_not_redraw_on_a_terminal_that_is_too_small(
+    monkeypatch: pytest.MonkeyPatch, columns: str, rows: str
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "79")
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("LINES", rows)
     out = Terminal()
-    asyncio.run(demo.main({}, out))
+    demo.main({}, SYNC, out)
     assert "\x1b" not in out.getvalue()
 
 
-@asynccontextmanager
-async def serve_badly(closed: demo.Closed) -> AsyncIterator[str]:
+class Liar(demo.Side):
     """Shouts text, knows no subprotocol, and gets the close code wrong."""
 
-    async def handle(websocket: ws_asyncio.WebSocket) -> None:
-        closed.put_nowait((1000, ""))
-        while True:
-            message = await websocket.recv()
-            await websocket.send(message.upper() if isinstance(message, str) else message)
+    @contextmanager
+    def serve(self, closed: demo.Closed, context: ssl.SSLContext | None) -> Iterator[int]:
+        def handle(websocket: ws_sync.WebSocket) -> None:
+            closed.put((1000, ""))
+            for message in websocket:
+                websocket.send(message.upper() if isinstance(message, str) else message)
 
-    async with ws_asyncio.serve(handle, "127.0.0.1", 0) as server:
-        yield f"ws://127.0.0.1:{server.port}/"
+        with ws_sync.serve(handle, "localhost", 0, ssl=context) as server:
+            yield server.port
 
 
-@asynccontextmanager
-async def serve_nothing(_: demo.Closed) -> AsyncIterator[str]:
+class Silent(demo.Side):
     """Takes connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield url_of(listener.getsockname())
+
+    @contextmanager
+    def serve(self, closed: demo.Closed, context: ssl.SSLContext | None) -> Iterator[int]:
+        with socket.create_server(("localhost", 0)) as listener:
+            yield listener.getsockname()[1]
 
 
-@asynccontextmanager
-async def serve_nowhere(_: demo.Closed) -> AsyncIterator[str]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        address = listener.getsockname()
-    yield url_of(address)
+class Absent(demo.Side):
+    """Is not there."""
+
+    @contextmanager
+    def serve(self, closed: demo.Closed, context: ssl.SSLContext | None) -> Iterator[int]:
+        with closing(socket.create_server(("localhost", 0))) as listener:
+            port = listener.getsockname()[1]
+        yield port
 
 
 def test_the_demo_shows_a_cross_and_the_reason_for_each_check_that_fails() -> None:
     out = io.StringIO()
-    pairs = {"client → liar": (demo.connect_ours, serve_badly)}
-    assert asyncio.run(demo.main(pairs, out)) == 1
+    assert demo.main(SYNC, {"liar": Liar(ws_sync, None)}, out) == 1
     _, row, *reasons, verdict = out.getvalue().splitlines()
-    assert (row.count("✓"), row.count("✗")) == (3, 3)
+    assert (row.count("✓"), row.count("✗")) == (4, 3)
     assert [reason.split(":")[0] for reason in reasons] == [
-        "✗ client → liar, text",
-        "✗ client → liar, subprotocol",
-        "✗ client → liar, close",
+        "✗ sync → liar, text",
+        "✗ sync → liar, subprotocol",
+        "✗ sync → liar, close",
     ]
     assert "(1000, '')" in reasons[-1]
     assert "(4000, 'bye')" in reasons[-1]
-    assert verdict.startswith("3 of 6 checks did not pass in ")
+    assert verdict.startswith("3 of 7 checks did not pass in ")
 
 
-@pytest.mark.parametrize("serve", [serve_nothing, serve_nowhere])
-@pytest.mark.parametrize("client", [demo.connect_ours, demo.connect_theirs])
+@pytest.mark.parametrize("server", [Silent, Absent])
+@pytest.mark.parametrize("client", ["asyncio", "sync", "websockets"])
 def test_the_demo_goes_on_when_a_server_does_not_answer(
-    monkeypatch: pytest.MonkeyPatch, client: demo.Connect, serve: demo.Serve
+    monkeypatch: pytest.MonkeyPatch, client: str, server: type[demo.Side]
 ) -> None:
     monkeypatch.setattr(demo, "CHECK_SECONDS", 0.05)
     out = io.StringIO()
-    assert asyncio.run(demo.main({"dead": (client, serve)}, out)) == 1
-    reasons = re.findall("(?m)^✗ dead, .+: (.+)$", out.getvalue())
-    assert len(reasons) == 6
+    with demo.all_sides() as sides:
+        assert demo.main({client: sides[client]}, {"dead": server(ws_sync, None)}, out) == 1
+    reasons = re.findall(f"(?m)^✗ {client} → dead, .+: (.+)$", out.getvalue())
+    assert len(reasons) == COLUMNS
 
 
 def test_the_demo_ends_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "TOTAL_SECONDS", 0.05)
+    monkeypatch.setattr(demo, "TOTAL_SECONDS", 0)
     out = io.StringIO()
-    assert asyncio.run(demo.main({"dead": (demo.connect_ours, serve_nothing)}, out)) == 1
-    assert out.getvalue().splitlines()[-1].startswith("6 of 6 checks did not pass in 0.")
+    assert demo.main(SYNC, SYNC, out) == 1
+    assert "no time for the rest" in out.getvalue()
+    assert out.getvalue().splitlines()[-1].startswith("7 of 7 checks did not pass in 0.")

@@ -11,7 +11,7 @@ import struct
 import threading
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha1
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -83,7 +83,7 @@ async def _playing(runtime: Runtime, play: Callable[[], None]) -> AsyncIterator[
 
 def shake_as_server(sock: socket.socket) -> None:
     """Read a request, and accept it (RFC 6455 section 4.2.2)."""
-    head = _read_head(sock)
+    head = read_head(sock)
     key = head.lower().partition(b"sec-websocket-key:")[2].split(b"\r\n")[0]
     at = head.lower().index(key) + len(key) - len(key.strip())
     key = head[at : at + len(key.strip())]
@@ -97,11 +97,12 @@ def shake_as_server(sock: socket.socket) -> None:
 def shake_as_client(sock: socket.socket) -> None:
     """Send a request, and read a response, which has to accept it."""
     sock.sendall(REQUEST)
-    head = _read_head(sock)
+    head = read_head(sock)
     assert head.startswith(b"HTTP/1.1 101 "), head
 
 
-def _read_head(sock: socket.socket) -> bytes:
+def read_head(sock: socket.socket) -> bytes:
+    """Read a request or a response without body."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         byte = sock.recv(1)
@@ -136,6 +137,22 @@ def read_to_close(sock: socket.socket) -> tuple[list[Frame], bytes]:
     except ConnectionResetError:
         pass
     return frames, bytes(data)
+
+
+def relay(sock: socket.socket, port: int) -> None:
+    """Pass everything on between a client and the server of that port, until both have ended."""
+
+    def carry(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    with socket.create_connection(("127.0.0.1", port), _PATIENCE) as server:
+        back = threading.Thread(target=carry, args=(server, sock))
+        back.start()
+        carry(sock, server)
+        back.join()
 
 
 def reset(sock: socket.socket) -> None:

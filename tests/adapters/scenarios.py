@@ -6,6 +6,7 @@ what takes a peer that misbehaves stands in the tests of the adapter.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import tempfile
@@ -13,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, TypeAlias, TypeVar
+from unittest import mock
 
 import pytest
 from tests.adapters import certificates
@@ -22,8 +24,10 @@ from tests.adapters.rawpeers import (
     messages_of,
     raw_client,
     raw_server,
+    read_head,
     read_to_close,
     read_to_end,
+    relay,
     reset,
     shake_as_client,
     shake_as_server,
@@ -32,6 +36,7 @@ from tests.wscore.rawpeer import CLOSE, FIN, RESERVED, TEXT, frame
 
 from wscore import (
     Accept,
+    Backoff,
     BadHandshake,
     Cause,
     CloseBy,
@@ -44,10 +49,13 @@ from wscore import (
     HandshakeInterrupted,
     HandshakeRefused,
     HandshakeRejected,
+    InvalidURL,
     Latency,
     Message,
     OpenTimeout,
     Prepared,
+    ProxyError,
+    RedirectRefused,
     Request,
     Response,
     SendBufferFull,
@@ -132,6 +140,12 @@ class Runtime(Protocol):
 
     def broadcast(self, connections: Iterable[Any], message: Any) -> list[Any]:
         """The adapter's broadcast."""
+        ...
+
+    def reconnect(
+        self, url: str, **options: Any
+    ) -> AbstractAsyncContextManager[AsyncIterator[Any]]:
+        """A client that stays connected."""
         ...
 
     def event(self) -> Event:
@@ -1697,3 +1711,223 @@ async def a_connected_socket_may_be_refused(runtime: Runtime) -> None:
                 pass
 
     await runtime.together(serve, connect)
+
+
+# ------------------------------------------------------------- redirections and proxies
+
+
+@scenario
+async def a_redirection_is_followed_with_what_belongs_to_its_origin(runtime: Runtime) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def elsewhere(request: Request) -> None:
+        seen.append((request.target, request.headers.get("Authorization")))
+
+    def hook(request: Request) -> Response | None:
+        seen.append((request.target, request.headers.get("Authorization")))
+        match request.path:
+            case "/first":
+                return Response(302, {"Location": "/second"})
+            case "/second":
+                return Response(307, {"Location": f"http://127.0.0.1:{other.port}/third"})
+        return None
+
+    async with (
+        runtime.serve(echo, on_request=hook) as server,
+        runtime.serve(echo, on_request=elsewhere) as other,
+    ):
+        url = f"ws://127.0.0.1:{server.port}/first"
+        async with runtime.connect(url, headers={"Authorization": "secret"}) as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+            assert client.remote_address[1] == other.port
+        assert seen == [("/first", "secret"), ("/second", "secret"), ("/third", None)]
+        with pytest.raises(HandshakeRejected) as caught:
+            async with runtime.connect(url, max_redirects=0):
+                pass
+        assert caught.value.response.status == 302
+        with pytest.raises(RedirectRefused):
+            async with runtime.connect(url, max_redirects=1):
+                pass
+
+
+@scenario
+async def a_redirection_without_end_ends_and_leads_not_down_from_tls(runtime: Runtime) -> None:
+    def hook(request: Request) -> Response:
+        down = f"ws://localhost:{server.port}/"
+        return Response(301, {"Location": down if request.path == "/down" else "/"})
+
+    async with runtime.serve(echo, on_request=hook, ssl=certificates.server_tls()) as server:
+        for path in ("/", "/down"):
+            with pytest.raises(RedirectRefused):
+                async with runtime.connect(
+                    f"wss://localhost:{server.port}{path}", ssl=certificates.client_tls()
+                ):
+                    pass
+
+
+@scenario
+async def redirections_are_within_open_timeout(runtime: Runtime) -> None:
+    forever = runtime.event()
+
+    async def hook(request: Request) -> Response:
+        async with runtime.giving_up_after(0.15):
+            await forever.wait()
+        return Response(302, {"Location": "/"})
+
+    async with runtime.serve(echo, on_request=hook) as server:
+        with pytest.raises(OpenTimeout):
+            async with runtime.connect(f"ws://127.0.0.1:{server.port}/", open_timeout=0.2):
+                pass
+
+
+@scenario
+async def a_connection_goes_through_an_http_proxy(runtime: Runtime) -> None:
+    heads: list[bytes] = []
+    async with runtime.serve(echo, ssl=certificates.server_tls()) as server:
+
+        def proxy(sock: socket.socket) -> None:
+            heads.append(read_head(sock))
+            sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            relay(sock, server.port)
+
+        async with (
+            raw_server(runtime, proxy) as url,
+            runtime.connect(
+                "wss://server.invalid/",
+                proxy=url.replace("ws://", "http://user:pass@"),
+                ssl=certificates.client_tls(),
+                server_hostname="localhost",
+            ) as client,
+        ):
+            await client.send(b"x" * MIB)
+            assert await client.recv() == b"x" * MIB
+    assert heads[0].startswith(b"CONNECT server.invalid:443 HTTP/1.1\r\n")
+    assert b"\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n" in heads[0]
+
+
+@scenario
+async def a_connection_goes_through_the_proxy_of_the_environment(runtime: Runtime) -> None:
+    async with runtime.serve(echo) as server:
+
+        def proxy(sock: socket.socket) -> None:
+            read_head(sock)
+            sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            relay(sock, server.port)
+
+        async with raw_server(runtime, proxy) as url:
+            environment = {"http_proxy": url.replace("ws:", "http:"), "no_proxy": "other.invalid"}
+            with mock.patch.dict(os.environ, environment):
+                async with runtime.connect("ws://server.invalid/") as client:
+                    await client.send("hello")
+                    assert await client.recv() == "hello"
+
+
+@scenario
+async def a_proxy_that_refuses_says_why(runtime: Runtime) -> None:
+    def proxy(sock: socket.socket) -> None:
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 407 Who are you?\r\nProxy-Authenticate: Basic\r\n\r\n")
+        read_to_end(sock)
+
+    async with raw_server(runtime, proxy) as url:
+        with pytest.raises(ProxyError) as caught:
+            async with runtime.connect("ws://server.invalid/", proxy=url.replace("ws:", "http:")):
+                pass
+    assert caught.value.response is not None
+    assert caught.value.response.status == 407
+
+
+@scenario
+async def a_proxy_that_hangs_up_or_stays_silent_is_noticed(runtime: Runtime) -> None:
+    def hang_up(sock: socket.socket) -> None:
+        read_head(sock)
+
+    for script, error in ((hang_up, HandshakeInterrupted), (_stay_silent, OpenTimeout)):
+        async with raw_server(runtime, script) as url:
+            with pytest.raises(error):
+                async with runtime.connect(
+                    "ws://server.invalid/", proxy=url.replace("ws:", "http:"), open_timeout=0.2
+                ):
+                    pass
+
+
+@scenario
+async def a_connection_goes_through_a_socks_proxy(runtime: Runtime) -> None:
+    asked: list[bytes] = []
+    async with runtime.serve(echo) as server:
+
+        def proxy(sock: socket.socket) -> None:
+            """RFC 1928: no authentication, a connection by name."""
+            assert sock.recv(262)[0] == 5
+            sock.sendall(b"\5\0")
+            asked.append(sock.recv(262))
+            sock.sendall(b"\5\0\0\1\0\0\0\0\0\0")
+            relay(sock, server.port)
+
+        async with (
+            raw_server(runtime, proxy) as url,
+            runtime.connect(
+                "ws://server.invalid:99/", proxy=url.replace("ws:", "socks5h:")
+            ) as client,
+        ):
+            await client.send("hello")
+            assert await client.recv() == "hello"
+    assert asked == [b"\5\1\0\3\x0eserver.invalid\0\x63"]
+
+
+@scenario
+async def a_socks_proxy_that_refuses_says_why(runtime: Runtime) -> None:
+    def proxy(sock: socket.socket) -> None:
+        sock.recv(262)
+        sock.sendall(b"\5\xff")
+        read_to_end(sock)
+
+    async with raw_server(runtime, proxy) as url:
+        with pytest.raises(ProxyError):
+            async with runtime.connect(
+                "ws://server.invalid/", proxy=url.replace("ws:", "socks5:")
+            ):
+                pass
+
+
+# --------------------------------------------------------------------- staying connected
+
+
+@scenario
+async def whoever_stays_connected_connects_again_after_each_end(runtime: Runtime) -> None:
+    requests = 0
+
+    def hook(request: Request) -> Response | None:
+        nonlocal requests
+        requests += 1
+        return Response(503) if requests in (1, 3) else None
+
+    async def handler(websocket: Socket) -> None:
+        await websocket.send(str(requests))
+        if requests == 2:
+            await websocket.close(1012)
+        await websocket.wait_closed()
+
+    messages: list[Message] = []
+    async with runtime.serve(handler, on_request=hook) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with runtime.reconnect(url, backoff=Backoff(first=0.01)) as connections:
+            async for websocket in connections:
+                messages.append(await websocket.recv())
+                if len(messages) == 3:
+                    await websocket.close()
+                    break
+    assert messages == ["2", "4", "5"]
+
+
+@scenario
+async def whoever_stays_connected_gives_up_what_cannot_be_mended(runtime: Runtime) -> None:
+    async with runtime.serve(echo, on_request=lambda _: Response(403)) as server:
+        url = f"ws://127.0.0.1:{server.port}/"
+        async with runtime.reconnect(url) as connections:
+            with pytest.raises(HandshakeRejected):
+                await anext(connections)
+        with pytest.raises(InvalidURL):
+            async with runtime.reconnect("http://localhost/"):
+                pass

@@ -88,6 +88,12 @@ def test_socks_says_who_resolves_the_name() -> None:
         ("wss://a", {"wss": "http://four", "socks": "socks://three"}, "http://four:80"),
         ("wss://a", {"wss": "", "https": "http://two"}, "http://two:80"),
         ("ws://b", {"http": "http://one"}, None),
+        *(
+            (f"ws://{host}", {"http": "http://one"}, None)
+            for host in ("localhost", "a.localhost.", "127.0.0.1", "127.9.9.9", "[::1]")
+        ),
+        ("ws://127.example", {"http": "http://one"}, "http://one:80"),
+        ("ws://notlocalhost", {"http": "http://one"}, "http://one:80"),
     ],
 )
 def test_the_environment_says_which_proxy(

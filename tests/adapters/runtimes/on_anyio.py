@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import anyio
@@ -16,6 +16,7 @@ from tests.adapters.scenarios import Handler, Runtime, Scenario
 from tests.leaks import AFTERMATH, PATIENCE, open_sockets
 
 import ws_anyio
+from wscore import InvalidURL
 
 T = TypeVar("T")
 
@@ -48,6 +49,18 @@ class Anyio:
 
     def broadcast(self, connections: Iterable[Any], message: Any) -> list[Any]:
         return [*ws_anyio.broadcast(connections, message)]
+
+    @asynccontextmanager
+    async def reconnect(
+        self, url: str, **options: Any
+    ) -> AsyncIterator[AsyncIterator[ws_anyio.WebSocket]]:
+        connections: AsyncIterator[ws_anyio.WebSocket] | None = None
+        async with anyio.create_task_group() as group:
+            with suppress(InvalidURL):
+                connections = ws_anyio.reconnect(url, task_group=group, **options)
+                yield connections
+        if connections is None:
+            raise InvalidURL
 
     def event(self) -> anyio.Event:
         return anyio.Event()

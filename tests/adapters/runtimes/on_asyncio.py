@@ -46,6 +46,12 @@ class Asyncio:
     def broadcast(self, connections: Iterable[Any], message: Any) -> list[Any]:
         return [*ws_asyncio.broadcast(connections, message)]
 
+    @asynccontextmanager
+    async def reconnect(
+        self, url: str, **options: Any
+    ) -> AsyncIterator[AsyncIterator[ws_asyncio.WebSocket]]:
+        yield ws_asyncio.reconnect(url, **options)
+
     def event(self) -> asyncio.Event:
         return asyncio.Event()
 

@@ -198,6 +198,16 @@ class Sync:
             raise
         await self.in_thread(lambda: websocket.__exit__(None, None, None))
 
+    @asynccontextmanager
+    async def reconnect(self, url: str, **options: Any) -> AsyncIterator[AsyncIterator[Socket]]:
+        connections = ws_sync.reconnect(url, **options)
+
+        async def each() -> AsyncIterator[Socket]:
+            while True:
+                yield self.socket_of(await self.in_thread(lambda: next(connections)))
+
+        yield each()
+
     def broadcast(self, connections: Iterable[Any], message: Any) -> list[Any]:
         missed = ws_sync.broadcast([each._websocket for each in connections], message)
         return [self.socket_of(each) for each in missed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -14,6 +14,7 @@ from tests.adapters.scenarios import Handler, Runtime, Scenario
 from tests.leaks import AFTERMATH, PATIENCE, open_sockets
 
 import ws_trio
+from wscore import InvalidURL
 
 T = TypeVar("T")
 
@@ -40,6 +41,18 @@ class Trio:
 
     def broadcast(self, connections: Iterable[Any], message: Any) -> list[Any]:
         return [*ws_trio.broadcast(connections, message)]
+
+    @asynccontextmanager
+    async def reconnect(
+        self, url: str, **options: Any
+    ) -> AsyncIterator[AsyncIterator[ws_trio.WebSocket]]:
+        connections: AsyncIterator[ws_trio.WebSocket] | None = None
+        async with trio.open_nursery() as nursery:
+            with suppress(InvalidURL):
+                connections = ws_trio.reconnect(url, nursery=nursery, **options)
+                yield connections
+        if connections is None:
+            raise InvalidURL
 
     def event(self) -> trio.Event:
         return trio.Event()

@@ -100,15 +100,17 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
             raise ValueError("serve needs one of: host and port, listeners, unix_path")
         config = (config or Config()).replace(**policy)
         admission = Admission(max_connections)
-        self._server: Final = Server(handler, on_request, on_drain, admission, config, ssl)
+        # It is made on entering, since its events belong to a run.
+        self._make: Final = partial(Server, handler, on_request, on_drain, admission, config, ssl)
         self._hosts: Final = [host] if host is None or isinstance(host, str) else [*host]
         self._port: Final = port
         self._listeners: Final = listeners
         self._unix_path: Final = unix_path
         self._handler_nursery: Final = handler_nursery
-        self._home: Final = Home()
 
     async def __aenter__(self) -> Server:
+        self._server = self._make()
+        self._home = Home()
         await self._listen()
         nursery = await self._home.enter()
         self._server._start(nursery, self._handler_nursery or nursery)

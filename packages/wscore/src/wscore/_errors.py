@@ -129,6 +129,7 @@ class RedirectRefused(HandshakeRejected):
 
     def __init__(self, response: Response, why: str) -> None:
         super().__init__(response)
+        self.args = response, why
         self.why = why
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -106,7 +107,8 @@ def choose_proxy(
 ) -> Proxy | None:
     """Which proxy to go through to a server; None: none.
 
-    :param setting: None: no proxy; the URL of one; or True: what the environment says.
+    :param setting: None: no proxy; the URL of one; or True: what the environment says, which is
+        not asked about this machine itself.
     :param url: where to.
     :param environment: gives proxies by scheme, as :func:`urllib.request.getproxies` does.
     :param bypass: whether a ``host:port`` is to be reached without proxy, as
@@ -120,6 +122,15 @@ def choose_proxy(
         return Proxy.parse(setting)
     proxies = environment()
     found = next((proxies[key] for key in _KEYS[url.secure] if proxies.get(key)), None)
-    if found is None or bypass(f"{bracketed(url.host)}:{url.port}"):
+    if found is None or _is_loopback(url.host) or bypass(f"{bracketed(url.host)}:{url.port}"):
         return None
     return Proxy.parse(found)
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether another machine would take it for itself: browsers do not ask a proxy either."""
+    name = host.removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost") or _LOOPBACK.match(host) is not None
+
+
+_LOOPBACK = re.compile(r"127(\.[0-9]+){3}$|::1$")
