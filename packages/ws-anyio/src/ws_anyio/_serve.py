@@ -290,6 +290,9 @@ class Server:
         task_group.start_soon(self._accept, task_group, handler_task_group)
 
     async def _accept(self, task_group: TaskGroup, handler_task_group: TaskGroup) -> None:
+        if self._listening.cancel_called:
+            # It was closed before it began.
+            return
         with self._listening:
             async with anyio.create_task_group() as accepting:
                 serve_one = partial(self._serve_one, task_group)

@@ -285,6 +285,9 @@ class Server:
         nursery.start_soon(self._accept, nursery, handler_nursery)
 
     async def _accept(self, nursery: trio.Nursery, handler_nursery: trio.Nursery) -> None:
+        if self._listening.cancel_called:
+            # It was closed before it began.
+            return
         with self._listening:
             await trio.serve_listeners(
                 partial(self._serve_one, nursery),
