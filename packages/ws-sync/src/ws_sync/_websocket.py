@@ -350,6 +350,8 @@ class WebSocket(Facts):
         finally:
             if self._driver is waker:
                 self._driver = None
+            if self._driver is None:
+                # Also if this thread was meant to drive next, and has no need to any more.
                 self._hand_over()
 
     def _wait(self, waker: Waker, ready: Callable[[], bool], deadline: float) -> bool:
@@ -400,10 +402,10 @@ class WebSocket(Facts):
         with self._guard:
             if self._stream is None or self._ending:
                 return None, Wish(math.inf, 0, False)
-            has_driver = self._driver is not None
-            self._known_busy = not has_driver and self._seen_drives != self._drives
+            # Whoever has driven since the last look may have to again, in a moment.
+            self._known_busy = self._seen_drives != self._drives
             self._seen_drives = self._drives
-            needs = 0 if has_driver else self._needs()
+            needs = 0 if self._driver is not None else self._needs()
             if self._known_busy:
                 needs &= selectors.EVENT_WRITE
             self._watched = needs
