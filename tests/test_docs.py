@@ -20,7 +20,10 @@ from typing import Any
 import pytest
 from docs._ext import states
 
+import ws_anyio
 import ws_asyncio
+import ws_sync
+import ws_trio
 import wscore
 import wscore.testing
 from wscore import TRANSITIONS, State
@@ -85,7 +88,11 @@ def test_a_program_that_fails_is_caught() -> None:
         run(["import asyncio", "await asyncio.sleep(0)\nassert False"], ROOT / "README.md")
 
 
-@pytest.mark.parametrize("module", [wscore, wscore.testing, ws_asyncio], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module",
+    [wscore, wscore.testing, ws_asyncio, ws_trio, ws_sync, ws_anyio],
+    ids=lambda module: module.__name__,
+)
 def test_every_public_name_is_in_the_reference(module: Any) -> None:
     page = (ROOT / "docs/api.rst").read_text()
     names = [name for name in module.__all__ if not name.startswith("__")]
