@@ -56,7 +56,9 @@ def check(adapter: str, wheels: Path, place: Path) -> None:
     """Install the adapter alone, look at what came along, and run its program."""
     venv.create(place, with_pip=True)
     python = place / "bin/python"
-    run(python, "-m", "pip", "install", "--find-links", wheels, adapter)
+    # The files themselves: an index may know these names from somewhere else.
+    ours = [*wheels.glob("wscore-*.whl"), *wheels.glob(f"{adapter.replace('-', '_')}-*.whl")]
+    run(python, "-m", "pip", "install", *ours)
     listed = json.loads(run(python, "-m", "pip", "list", "--format", "json"))
     found = {each["name"].lower().replace("-", "_") for each in listed}
     allowed = BRINGS[adapter] | {adapter, "pip", "setuptools"}

@@ -133,10 +133,12 @@ async def test_a_cancelled_block_aborts_the_connection() -> None:
         reasons.append(await websocket.wait_closed())
 
     async with serve(handler, "127.0.0.1", 0) as server:
+        clients = []
         with trio.move_on_after(0.05):
             async with connect(f"ws://127.0.0.1:{server.port}/") as client:
+                clients.append(client)
                 await client.recv()
-        assert client.state is State.CLOSED
+        assert [client.state for client in clients] == [State.CLOSED]
     assert len(reasons) == 1
 
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar, copy_context
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 from tests.adapters.scenarios import Handler, Runtime, Scenario
@@ -262,7 +262,8 @@ def run_scenario(scenario: Scenario) -> None:
     before, sockets = _threads(), open_sockets()
 
     async def run() -> None:
-        runtime: Runtime = Sync(asyncio.get_running_loop(), threads)
+        # A cast, since what a Socket passes on has no types.
+        runtime = cast(Runtime, Sync(asyncio.get_running_loop(), threads))
         async with asyncio.timeout(PATIENCE):
             await scenario(runtime)
 
