@@ -52,11 +52,12 @@ HANDSHAKE = "_handshake"
 
 LAYERS = (
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
-    {"_backoff", "_proxy", "_redirect"},
-    {"_backoff", "_proxy", "_redirect"},
+    {"_backoff", "_destination", "_proxy"},
+    {"_backoff", "_destination", "_proxy"},
     {"_deflate", "_frames", "_handshake", "_inbox", "_outbox"},
     {"_connection"},
     {"_admission", "_facts", "_receiving", "_sending"},
+    {"_broadcast"},
     {"__init__"},
     {"testing"},
 )

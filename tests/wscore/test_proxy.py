@@ -74,6 +74,8 @@ def test_socks_says_who_resolves_the_name() -> None:
     }
     assert resolves == {"socks4": False, "socks4a": True, "socks5": False, "socks5h": True}
     assert Proxy.parse("socks4://proxy").is_socks
+    assert Proxy.parse("socks5h://user:p%40@h").socks_url == "socks5://user:p%40@h:1080"
+    assert Proxy.parse("socks4a://h").socks_url == "socks4://h:1080"
     assert not Proxy.parse("https://proxy").is_socks
 
 

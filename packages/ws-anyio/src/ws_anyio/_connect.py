@@ -17,10 +17,7 @@ from wscore import (
     Destination,
     HandshakeRejected,
     HeadersLike,
-    Proxy,
-    RedirectRefused,
     State,
-    choose_proxy,
 )
 
 from ._opening import Opening, within_open_timeout
@@ -78,20 +75,19 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         **policy: Unpack[ConfigOptions],
     ) -> None:
         self._destination: Final = Destination.first(
-            url, headers=headers, origin=origin, max_redirects=max_redirects
+            url,
+            headers=headers,
+            origin=origin,
+            proxy=proxy,
+            max_redirects=max_redirects,
+            with_tls=ssl is not None,
+            server_hostname=server_hostname,
+            is_fixed=stream is not None,
+            unix_path=unix_path,
         )
         self._config: Final = (config or Config()).replace(**policy)
-        if not self._destination.url.secure and (ssl is not None or server_hostname is not None):
-            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
-        if stream is not None and unix_path is not None:
-            raise ValueError("stream and unix_path exclude each other")
-        if isinstance(proxy, str):
-            Proxy.parse(proxy)
         self._ssl: Final = ssl
-        self._server_hostname: Final = server_hostname
-        self._proxy: Final = proxy
         self._stream: Final = stream
-        self._unix_path: Final = unix_path
         self._task_group = task_group
 
     async def _open(self, task_group: TaskGroup) -> WebSocket:
@@ -102,7 +98,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             try:
                 return await self._attempt(task_group, destination, began)
             except HandshakeRejected as rejection:
-                destination = self._redirected(destination, rejection)
+                destination = destination.redirected(rejection)
 
     async def _attempt(
         self, task_group: TaskGroup, destination: Destination, began: float
@@ -122,34 +118,23 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             raise
         return websocket
 
-    def _redirected(self, here: Destination, rejection: HandshakeRejected) -> Destination:
-        if self._stream is not None:
-            raise rejection
-        there = here.redirected(rejection)
-        if self._unix_path is not None and not there.is_same_origin(here):
-            raise RedirectRefused(rejection.response, "it leads away from unix_path")
-        return there
-
     async def _connect_stream(self, destination: Destination) -> ByteStream:
         url = destination.url
         stream: ByteStream
-        if self._unix_path is not None:
-            stream = await anyio.connect_unix(self._unix_path)
+        if destination.unix_path is not None:
+            stream = await anyio.connect_unix(destination.unix_path)
         elif self._stream is not None:
             stream = self._stream
-        elif proxy := choose_proxy(self._proxy, url, environment=getproxies, bypass=proxy_bypass):
+        elif proxy := destination.proxy(getproxies, proxy_bypass):
             stream = await connect_through(proxy, url, self._config)
         else:
             stream = await anyio.connect_tcp(url.host, url.port)
         if not url.secure:
             return stream
         context = self._ssl or tls.create_default_context()
-        # The name that was given is that of the server that was asked for.
-        named = self._server_hostname if destination.is_same_origin(self._destination) else None
-        hostname = named or url.host
         try:
             return await TLSStream.wrap(
-                stream, server_side=False, hostname=hostname, ssl_context=context
+                stream, server_side=False, hostname=destination.tls_name, ssl_context=context
             )
         except BaseException:
             await anyio.aclose_forcefully(stream)

@@ -49,18 +49,10 @@ async def _receive(stream: ByteStream) -> bytes:
 async def _through_socks(proxy: Proxy, url: URL) -> ByteStream:
     try:
         from python_socks import ProxyError as SocksError
-        from python_socks import ProxyType
         from python_socks.async_.anyio import Proxy as SocksProxy
     except ImportError as error:
         raise ImportError("SOCKS needs python-socks: install ws-anyio[socks]") from error
-    through = SocksProxy(
-        ProxyType.SOCKS5 if proxy.scheme.startswith("socks5") else ProxyType.SOCKS4,
-        proxy.host,
-        proxy.port,
-        proxy.username,
-        proxy.password,
-        rdns=proxy.resolves,
-    )
+    through = SocksProxy.from_url(proxy.socks_url, rdns=proxy.resolves)
     try:
         # The timeout that counts is around it.
         return await through.connect(url.host, url.port, timeout=math.inf)

@@ -24,7 +24,7 @@ from wscore import (
     Facts,
     Message,
     Overflow,
-    Part,
+    PartReceiver,
     Parts,
     PartSender,
     Prepared,
@@ -404,48 +404,28 @@ _BROKEN = OSError, anyio.BrokenResourceError, anyio.ClosedResourceError
 
 
 class _Parts(AsyncIterator[Message]):
-    """The parts of one message; no generator: trio wants those exhausted."""
+    """The parts of one message; no generator, since cancelling that would end it."""
 
     def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-        self._parts: object | None = None
-        self._ended = False
+        self._websocket: Final = websocket
+        self._receiver: Final = PartReceiver(websocket._receiving)
 
     async def __anext__(self) -> Message:
-        websocket = self._websocket
-        receiving, now = websocket._receiving, websocket._now
-        with receiving:
+        websocket, receiver = self._websocket, self._receiver
+        with websocket._receiving:
             await checkpoint()
-            if self._ended:
-                raise StopAsyncIteration
-            if self._parts is None:
-                self._parts = receiving.enter_parts(now=now())
-            receiving.check_parts(self._parts)
-            try:
-                while (part := self._take()) is None:
-                    await websocket._until(websocket._can_receive_part)
-            except BaseException as error:
-                if not isinstance(error, anyio.get_cancelled_exc_class()):
-                    self._leave()
-                raise
-        if part.final:
-            self._leave()
-        return part.data
-
-    def _take(self) -> Part | None:
-        websocket = self._websocket
-        try:
-            return websocket._connection.take_part(now=websocket._now())
-        finally:
-            websocket._settle()
-
-    def _leave(self) -> None:
-        websocket = self._websocket
-        self._ended = True
-        websocket._receiving.leave_parts(self._parts, now=websocket._now())
-        websocket._settle()
+            while not receiver.ended:
+                try:
+                    part = receiver.take(now=websocket._now())
+                finally:
+                    websocket._settle()
+                if part is not None:
+                    return part.data
+                await websocket._until(websocket._can_receive_part)
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Discard the rest of the message, at once instead of with the next that is received."""
-        self._leave()
+        self._receiver.leave(now=self._websocket._now())
+        self._websocket._settle()
         await checkpoint()

@@ -8,8 +8,9 @@ exceptions are :mod:`wscore`'s.
 
 from __future__ import annotations
 
+from wscore import broadcast
+
 from ._accept import RequestHook, accept
-from ._broadcast import broadcast
 from ._connect import connect
 from ._reconnect import reconnect
 from ._serve import DrainHook, Handler, Server, serve

@@ -15,10 +15,7 @@ from wscore import (
     Destination,
     HandshakeRejected,
     HeadersLike,
-    Proxy,
-    RedirectRefused,
     State,
-    choose_proxy,
 )
 
 from ._opening import Opening, within_open_timeout
@@ -73,20 +70,19 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         **policy: Unpack[ConfigOptions],
     ) -> None:
         self._destination: Final = Destination.first(
-            url, headers=headers, origin=origin, max_redirects=max_redirects
+            url,
+            headers=headers,
+            origin=origin,
+            proxy=proxy,
+            max_redirects=max_redirects,
+            with_tls=ssl is not None,
+            server_hostname=server_hostname,
+            is_fixed=sock is not None,
+            unix_path=unix_path,
         )
         self._config: Final = (config or Config()).replace(**policy)
-        if not self._destination.url.secure and (ssl is not None or server_hostname is not None):
-            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
-        if sock is not None and unix_path is not None:
-            raise ValueError("sock and unix_path exclude each other")
-        if isinstance(proxy, str):
-            Proxy.parse(proxy)
         self._ssl: Final = ssl
-        self._server_hostname: Final = server_hostname
-        self._proxy: Final = proxy
         self._sock: Final = sock
-        self._unix_path: Final = unix_path
 
     async def _open(self) -> WebSocket:
         loop = asyncio.get_running_loop()
@@ -97,7 +93,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             try:
                 return await self._attempt(loop, destination, began)
             except HandshakeRejected as rejection:
-                destination = self._redirected(destination, rejection)
+                destination = destination.redirected(rejection)
 
     async def _attempt(
         self, loop: asyncio.AbstractEventLoop, destination: Destination, began: float
@@ -114,28 +110,20 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             raise
         return websocket
 
-    def _redirected(self, here: Destination, rejection: HandshakeRejected) -> Destination:
-        if self._sock is not None:
-            raise rejection
-        there = here.redirected(rejection)
-        if self._unix_path is not None and not there.is_same_origin(here):
-            raise RedirectRefused(rejection.response, "it leads away from unix_path")
-        return there
-
     async def _create_transport(
         self, loop: asyncio.AbstractEventLoop, link: Link, destination: Destination
     ) -> None:
         url = destination.url
         options = self._tls_options(destination)
-        if self._unix_path is not None:
-            await loop.create_unix_connection(lambda: link, self._unix_path, **options)
+        if destination.unix_path is not None:
+            await loop.create_unix_connection(lambda: link, destination.unix_path, **options)
         elif self._sock is not None:
             try:
                 await loop.create_connection(lambda: link, sock=self._sock, **options)
             except BaseException:
                 self._sock.close()
                 raise
-        elif proxy := choose_proxy(self._proxy, url, environment=getproxies, bypass=proxy_bypass):
+        elif proxy := destination.proxy(getproxies, proxy_bypass):
             await connect_through(proxy, url, link, self._config, options)
         else:
             await loop.create_connection(lambda: link, url.host, url.port, **options)
@@ -144,6 +132,4 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         if not destination.url.secure:
             return {}
         options = tls_options(self._ssl or tls.create_default_context(), self._config)
-        # The name that was given is that of the server that was asked for.
-        named = self._server_hostname if destination.is_same_origin(self._destination) else None
-        return {**options, "server_hostname": named or destination.url.host}
+        return {**options, "server_hostname": destination.tls_name}

@@ -85,18 +85,10 @@ class _TunnelLink(asyncio.Protocol):
 async def _through_socks(proxy: Proxy, url: URL) -> socket.socket:
     try:
         from python_socks import ProxyError as SocksError
-        from python_socks import ProxyType
         from python_socks.async_.asyncio import Proxy as SocksProxy
     except ImportError as error:
         raise ImportError("SOCKS needs python-socks: install ws-asyncio[socks]") from error
-    through = SocksProxy(
-        ProxyType.SOCKS5 if proxy.scheme.startswith("socks5") else ProxyType.SOCKS4,
-        proxy.host,
-        proxy.port,
-        proxy.username,
-        proxy.password,
-        rdns=proxy.resolves,
-    )
+    through = SocksProxy.from_url(proxy.socks_url, rdns=proxy.resolves)
     try:
         return await through.connect(url.host, url.port, timeout=_A_DAY)
     except SocksError as error:

@@ -27,6 +27,7 @@ from wscore import (
     FairShare,
     Message,
     Overflow,
+    PartReceiver,
     Parts,
     PartSender,
     Prepared,
@@ -122,7 +123,7 @@ class WebSocket(Facts):
         """
         return self._messages()
 
-    async def recv_streaming(self) -> AsyncIterator[Message]:
+    def recv_streaming(self) -> AsyncIterator[Message]:
         """Receive a message in parts, as they arrive: str, cut between characters, or bytes.
 
         Left early, the rest of the message is discarded.
@@ -130,27 +131,7 @@ class WebSocket(Facts):
         :raises ConnectionClosed: the connection ended before the message did.
         :raises ConcurrencyError: another task is receiving, or took over.
         """
-        with self._receiving:
-            parts = self._receiving.enter_parts(now=self._now())
-        try:
-            final = False
-            while not final:
-                with self._receiving:
-                    if self._fair_share.used_up():
-                        await self._turn()
-                    self._receiving.check_parts(parts)
-                    try:
-                        part = self._connection.take_part(now=self._now())
-                    finally:
-                        self._settle()
-                    if part is None:
-                        await self._until(self._can_receive_part)
-                        continue
-                final = part.final
-                yield part.data
-        finally:
-            self._receiving.leave_parts(parts, now=self._now())
-            self._settle()
+        return _Parts(self)
 
     async def ping(self, payload: bytes | None = None) -> float:
         """Send a ping and wait for its pong; return the round-trip time in seconds.
@@ -410,6 +391,34 @@ class WebSocket(Facts):
                     return
                 raise
             yield message
+
+
+class _Parts(AsyncIterator[Message]):
+    """The parts of one message; no generator, since cancelling that would end it."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket: Final = websocket
+        self._receiver: Final = PartReceiver(websocket._receiving)
+
+    async def __anext__(self) -> Message:
+        websocket, receiver = self._websocket, self._receiver
+        with websocket._receiving:
+            while not receiver.ended:
+                if websocket._fair_share.used_up():
+                    await websocket._turn()
+                try:
+                    part = receiver.take(now=websocket._now())
+                finally:
+                    websocket._settle()
+                if part is not None:
+                    return part.data
+                await websocket._until(websocket._can_receive_part)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Discard the rest of the message, at once instead of with the next that is received."""
+        self._receiver.leave(now=self._websocket._now())
+        self._websocket._settle()
 
 
 class Link(asyncio.BufferedProtocol):

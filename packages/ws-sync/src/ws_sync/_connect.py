@@ -17,10 +17,7 @@ from wscore import (
     Destination,
     HandshakeRejected,
     HeadersLike,
-    Proxy,
-    RedirectRefused,
     State,
-    choose_proxy,
 )
 
 from ._opening import dial, dial_unix, make_stream, within_open_timeout
@@ -72,17 +69,17 @@ def connect(
     :raises ImportError: if SOCKS needs python-socks, which is not installed.
     """
     destination = Destination.first(
-        url, headers=headers, origin=origin, max_redirects=max_redirects
+        url,
+        headers=headers,
+        origin=origin,
+        proxy=proxy,
+        max_redirects=max_redirects,
+        with_tls=ssl is not None,
+        server_hostname=server_hostname,
+        is_fixed=sock is not None,
+        unix_path=unix_path,
     )
-    return Connector(
-        destination,
-        (config or Config()).replace(**policy),
-        ssl,
-        server_hostname,
-        proxy,
-        sock,
-        unix_path,
-    ).open()
+    return Connector(destination, (config or Config()).replace(**policy), ssl, sock).open()
 
 
 @dataclass(frozen=True)
@@ -92,19 +89,7 @@ class Connector:
     destination: Destination
     config: Config
     ssl: tls.SSLContext | None
-    server_hostname: str | None
-    proxy: str | Literal[True] | None
-    sock: socket.socket | None
-    unix_path: str | None
-
-    def __post_init__(self) -> None:
-        named = self.ssl is not None or self.server_hostname is not None
-        if named and not self.destination.url.secure:
-            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
-        if self.sock is not None and self.unix_path is not None:
-            raise ValueError("sock and unix_path exclude each other")
-        if isinstance(self.proxy, str):
-            Proxy.parse(self.proxy)
+    sock: socket.socket | None = None
 
     def open(self) -> WebSocket:
         """Connect; one deadline for all: a redirection does not begin it anew."""
@@ -114,7 +99,7 @@ class Connector:
             try:
                 return self._attempt(destination, began)
             except HandshakeRejected as rejection:
-                destination = self._redirected(destination, rejection)
+                destination = destination.redirected(rejection)
 
     def _attempt(self, destination: Destination, began: float) -> WebSocket:
         connection = Connection.client(destination.request, self.config, now=began)
@@ -130,27 +115,17 @@ class Connector:
             raise
         return websocket
 
-    def _redirected(self, here: Destination, rejection: HandshakeRejected) -> Destination:
-        if self.sock is not None:
-            raise rejection
-        there = here.redirected(rejection)
-        if self.unix_path is not None and not there.is_same_origin(here):
-            raise RedirectRefused(rejection.response, "it leads away from unix_path")
-        return there
-
     def _open_stream(self, destination: Destination, deadline: float) -> Stream:
         url = destination.url
-        if self.unix_path is not None:
-            sock = dial_unix(self.unix_path, deadline)
+        if destination.unix_path is not None:
+            sock = dial_unix(destination.unix_path, deadline)
         elif self.sock is not None:
             sock = self.sock
-        elif proxy := choose_proxy(self.proxy, url, environment=getproxies, bypass=proxy_bypass):
+        elif proxy := destination.proxy(getproxies, proxy_bypass):
             sock = connect_through(proxy, url, self.config, deadline)
         else:
             sock = dial(url.host, url.port, deadline)
         if not url.secure:
             return make_stream(sock, None, deadline)
         context = self.ssl or tls.create_default_context()
-        # The name that was given is that of the server that was asked for.
-        named = self.server_hostname if destination.is_same_origin(self.destination) else None
-        return make_stream(sock, context, deadline, server_hostname=named or url.host)
+        return make_stream(sock, context, deadline, server_hostname=destination.tls_name)

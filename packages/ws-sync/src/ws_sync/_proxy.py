@@ -38,18 +38,10 @@ def connect_through(proxy: Proxy, url: URL, config: Config, deadline: float) -> 
 def _through_socks(proxy: Proxy, url: URL, deadline: float) -> socket.socket:
     try:
         from python_socks import ProxyError as SocksError
-        from python_socks import ProxyType
         from python_socks.sync import Proxy as SocksProxy
     except ImportError as error:
         raise ImportError("SOCKS needs python-socks: install ws-sync[socks]") from error
-    through = SocksProxy(
-        ProxyType.SOCKS5 if proxy.scheme.startswith("socks5") else ProxyType.SOCKS4,
-        proxy.host,
-        proxy.port,
-        proxy.username,
-        proxy.password,
-        rdns=proxy.resolves,
-    )
+    through = SocksProxy.from_url(proxy.socks_url, rdns=proxy.resolves)
     try:
         return in_background(
             lambda: through.connect(url.host, url.port, timeout=remaining(deadline)),

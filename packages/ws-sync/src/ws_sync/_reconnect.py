@@ -67,11 +67,16 @@ class reconnect(Iterator[WebSocket]):  # noqa: N801  (used like a function: iter
     ) -> None:
         config = (config or Config()).replace(**policy)
         destination = Destination.first(
-            url, headers=headers, origin=origin, max_redirects=max_redirects
+            url,
+            headers=headers,
+            origin=origin,
+            proxy=proxy,
+            max_redirects=max_redirects,
+            with_tls=ssl is not None,
+            server_hostname=server_hostname,
+            unix_path=unix_path,
         )
-        self._connector: Final = Connector(
-            destination, config, ssl, server_hostname, proxy, None, unix_path
-        )
+        self._connector: Final = Connector(destination, config, ssl)
         self._reconnector: Final = Reconnector(backoff, config.entropy)
         self._websocket: WebSocket | None = None
 

@@ -26,7 +26,7 @@ from wscore import (
     Facts,
     Message,
     Overflow,
-    Part,
+    PartReceiver,
     Parts,
     PartSender,
     Prepared,
@@ -145,7 +145,7 @@ class WebSocket(Facts):
         :raises ConcurrencyError: another thread is receiving, or took over.
         :raises WebSocketTimeout: a part took longer; the next one can be asked for again.
         """
-        return _PartsReceived(self, timeout)
+        return _Parts(self, timeout)
 
     def ping(self, payload: bytes | None = None, *, timeout: float | None = None) -> float:
         """Send a ping and wait for its pong; return the round-trip time in seconds.
@@ -545,51 +545,33 @@ class _Guard:
             self._lock.release()
 
 
-class _PartsReceived(Iterator[Message]):
+class _Parts(Iterator[Message]):
     """The parts of one message; no generator, since a timeout would end it."""
 
     def __init__(self, websocket: WebSocket, timeout: float | None) -> None:
-        self._websocket = websocket
+        self._websocket: Final = websocket
         self._timeout = timeout
-        self._parts: object | None = None
-        self._ended = False
+        self._receiver: Final = PartReceiver(websocket._receiving)
 
     def __next__(self) -> Message:
-        websocket = self._websocket
-        receiving = websocket._receiving
+        websocket, receiver = self._websocket, self._receiver
         deadline = _deadline(self._timeout)
-        with websocket._guard, receiving:
-            if self._ended:
-                raise StopIteration
-            if self._parts is None:
-                self._parts = receiving.enter_parts(now=time.monotonic())
-            receiving.check_parts(self._parts)
-            try:
-                while (part := self._take()) is None:
-                    websocket._until(websocket._can_receive_part, deadline)
-            except ConnectionClosed:
-                self._leave()
-                raise
-            if part.final:
-                self._leave()
-            return part.data
-
-    def _take(self) -> Part | None:
-        websocket = self._websocket
-        try:
-            return websocket._connection.take_part(now=time.monotonic())
-        finally:
-            websocket._settle()
-
-    def _leave(self) -> None:
-        self._ended = True
-        self._websocket._receiving.leave_parts(self._parts, now=time.monotonic())
-        self._websocket._settle()
+        with websocket._guard, websocket._receiving:
+            while not receiver.ended:
+                try:
+                    part = receiver.take(now=time.monotonic())
+                finally:
+                    websocket._settle()
+                if part is not None:
+                    return part.data
+                websocket._until(websocket._can_receive_part, deadline)
+        raise StopIteration
 
     def close(self) -> None:
         """Discard the rest of the message, at once instead of with the next that is received."""
         with self._websocket._guard:
-            self._leave()
+            self._receiver.leave(now=time.monotonic())
+            self._websocket._settle()
 
 
 def _deadline(timeout: float | None) -> float:

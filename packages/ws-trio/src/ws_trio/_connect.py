@@ -15,10 +15,7 @@ from wscore import (
     Destination,
     HandshakeRejected,
     HeadersLike,
-    Proxy,
-    RedirectRefused,
     State,
-    choose_proxy,
 )
 
 from ._opening import Opening, within_open_timeout
@@ -75,20 +72,19 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         **policy: Unpack[ConfigOptions],
     ) -> None:
         self._destination: Final = Destination.first(
-            url, headers=headers, origin=origin, max_redirects=max_redirects
+            url,
+            headers=headers,
+            origin=origin,
+            proxy=proxy,
+            max_redirects=max_redirects,
+            with_tls=ssl is not None,
+            server_hostname=server_hostname,
+            is_fixed=stream is not None,
+            unix_path=unix_path,
         )
         self._config: Final = (config or Config()).replace(**policy)
-        if not self._destination.url.secure and (ssl is not None or server_hostname is not None):
-            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
-        if stream is not None and unix_path is not None:
-            raise ValueError("stream and unix_path exclude each other")
-        if isinstance(proxy, str):
-            Proxy.parse(proxy)
         self._ssl: Final = ssl
-        self._server_hostname: Final = server_hostname
-        self._proxy: Final = proxy
         self._stream: Final = stream
-        self._unix_path: Final = unix_path
         self._nursery = nursery
 
     async def _open(self, nursery: trio.Nursery) -> WebSocket:
@@ -99,7 +95,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             try:
                 return await self._attempt(nursery, destination, began)
             except HandshakeRejected as rejection:
-                destination = self._redirected(destination, rejection)
+                destination = destination.redirected(rejection)
 
     async def _attempt(
         self, nursery: trio.Nursery, destination: Destination, began: float
@@ -119,32 +115,21 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             raise
         return websocket
 
-    def _redirected(self, here: Destination, rejection: HandshakeRejected) -> Destination:
-        if self._stream is not None:
-            raise rejection
-        there = here.redirected(rejection)
-        if self._unix_path is not None and not there.is_same_origin(here):
-            raise RedirectRefused(rejection.response, "it leads away from unix_path")
-        return there
-
     async def _connect_stream(self, destination: Destination) -> trio.abc.Stream:
         url = destination.url
         stream: trio.abc.Stream
-        if self._unix_path is not None:
-            stream = await trio.open_unix_socket(self._unix_path)
+        if destination.unix_path is not None:
+            stream = await trio.open_unix_socket(destination.unix_path)
         elif self._stream is not None:
             stream = self._stream
-        elif proxy := choose_proxy(self._proxy, url, environment=getproxies, bypass=proxy_bypass):
+        elif proxy := destination.proxy(getproxies, proxy_bypass):
             stream = await connect_through(proxy, url, self._config)
         else:
             stream = await trio.open_tcp_stream(url.host, url.port)
         if not url.secure:
             return stream
         context = self._ssl or tls.create_default_context()
-        # The name that was given is that of the server that was asked for.
-        named = self._server_hostname if destination.is_same_origin(self._destination) else None
-        hostname = named or url.host
-        secured = trio.SSLStream(stream, context, server_hostname=hostname)
+        secured = trio.SSLStream(stream, context, server_hostname=destination.tls_name)
         try:
             await secured.do_handshake()
         except BaseException:

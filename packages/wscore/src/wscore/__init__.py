@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from ._admission import Admission, Farewell
 from ._backoff import Backoff, Reconnector
+from ._broadcast import broadcast
 from ._close import Cause, CloseBy, CloseCode, CloseFrame, CloseReason, check_close_code
 from ._config import Config, ConfigOptions, Deflate, Overflow
 from ._connection import TRANSITIONS, Connection, Role, State, Transport
+from ._destination import Destination
 from ._errors import (
     BadHandshake,
     ConcurrencyError,
@@ -36,8 +38,7 @@ from ._inbox import Message, Part
 from ._outbox import Prepared
 from ._pings import Latency, Ping
 from ._proxy import Proxy, choose_proxy
-from ._receiving import Receiving
-from ._redirect import Destination
+from ._receiving import PartReceiver, Receiving
 from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
 from ._stats import FairShare, Stats
 from ._url import URL
@@ -80,6 +81,7 @@ __all__ = [
     "OpenTimeout",
     "Overflow",
     "Part",
+    "PartReceiver",
     "PartSender",
     "Proxy",
     "ProxyError",
@@ -101,6 +103,7 @@ __all__ = [
     "WebSocketTimeout",
     "__version__",
     "as_parts",
+    "broadcast",
     "choose_proxy",
     "check_close_code",
     "each_part",

@@ -83,6 +83,12 @@ class Proxy:
         return self.scheme not in ("socks4", "socks5")
 
     @property
+    def socks_url(self) -> str:
+        """The whole URL as python-socks takes it, besides :attr:`resolves`."""
+        scheme = self.scheme.rstrip("ah")
+        return self.url.replace(self.scheme, scheme, 1)
+
+    @property
     def url(self) -> str:
         """The whole URL, with user name and password: not for logs."""
         userinfo = ""

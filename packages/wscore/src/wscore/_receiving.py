@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ._connection import Connection
-from ._errors import ConcurrencyError
+from ._errors import ConcurrencyError, ConnectionClosed
+from ._inbox import Part
 
-__all__ = ["Receiving"]
+__all__ = ["PartReceiver", "Receiving"]
 
 
 class Receiving:
@@ -34,25 +35,50 @@ class Receiving:
     def __exit__(self, *_: object) -> None:
         self._taken = False
 
-    def enter_parts(self, *, now: float) -> object:
-        """Begin to receive a message in parts; the value stands for this reception."""
-        self.leave_parts(now=now)
-        self._parts = parts = object()
-        return parts
-
-    def check_parts(self, parts: object) -> None:
-        """Whoever receives these parts still does.
-
-        :raises ConcurrencyError: another recv took over.
-        """
-        if self._parts is not parts:
-            raise ConcurrencyError("another recv took over: this message was left")
-
     def leave_parts(self, parts: object | None = None, *, now: float) -> None:
-        """Whoever received in parts has left, or is left behind; harmless if nobody did.
+        """Whoever receives in parts has left, or is left behind; harmless if nobody does.
 
         :param parts: leave only this reception.
         """
         if self._parts is not None and parts in (None, self._parts):
             self._parts = None
             self._connection.discard_rest(now=now)
+
+
+class PartReceiver:
+    """Receives one message in parts.
+
+    :ivar ended: whether there is nothing more to receive: the message ended, or was left.
+    """
+
+    def __init__(self, receiving: Receiving) -> None:
+        self._receiving: Final = receiving
+        self._begun = False
+        self.ended = False
+
+    def take(self, *, now: float) -> Part | None:
+        """What has arrived of it, or None if nothing has yet.
+
+        :raises ConnectionClosed: there will never be more.
+        :raises ConcurrencyError: another recv took over.
+        """
+        receiving = self._receiving
+        if not self._begun:
+            self._begun = True
+            receiving.leave_parts(now=now)
+            receiving._parts = self
+        if receiving._parts is not self:
+            raise ConcurrencyError("another recv took over: this message was left")
+        try:
+            part = receiving._connection.take_part(now=now)
+        except ConnectionClosed:
+            self.leave(now=now)
+            raise
+        if part is not None and part.final:
+            self.leave(now=now)
+        return part
+
+    def leave(self, *, now: float) -> None:
+        """Discard the rest of the message, if it has not ended; harmless again."""
+        self.ended = True
+        self._receiving.leave_parts(self, now=now)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wscore import Destination, HandshakeRejected, RedirectRefused, Response
+from wscore import Destination, HandshakeRejected, Proxy, RedirectRefused, Response
 
 
 def to(location: str, status: int = 302) -> HandshakeRejected:
@@ -117,3 +117,55 @@ def test_credentials_in_a_location_are_not_used() -> None:
 def test_a_number_of_redirects_that_is_none_is_refused(wrong: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="max_redirects"):
         first(max_redirects=wrong)
+
+
+# How to get there.
+
+
+def proxied(where: Destination) -> Proxy | None:
+    return where.proxy(lambda: {"http": "http://proxy"}, lambda _: False)
+
+
+def test_the_proxy_is_the_one_that_leads_there() -> None:
+    assert proxied(first()) == Proxy("http", "proxy", 80)
+    assert proxied(first(proxy=None)) is None
+    assert proxied(first(proxy="socks5://other")) == Proxy("socks5", "other", 1080)
+    assert proxied(first(is_fixed=True)) is None
+    assert proxied(first(unix_path="/socket")) is None
+
+
+def test_over_a_connected_socket_no_redirection_is_followed() -> None:
+    rejection = to("/other")
+    with pytest.raises(HandshakeRejected) as caught:
+        first(is_fixed=True).redirected(rejection)
+    assert caught.value is rejection
+
+
+def test_a_unix_socket_leads_to_its_own_origin_only() -> None:
+    here = first(unix_path="/socket")
+    assert here.redirected(to("/other")).unix_path == "/socket"
+    with pytest.raises(RedirectRefused, match="unix_path"):
+        here.redirected(to("ws://b.example/"))
+
+
+def test_the_name_to_verify_is_that_of_the_server_that_was_asked_for() -> None:
+    here = first("wss://a.example/", server_hostname="other.name")
+    assert here.tls_name == "other.name"
+    assert here.redirected(to("/x")).tls_name == "other.name"
+    assert here.redirected(to("wss://b.example/")).tls_name == "b.example"
+    assert first("wss://a.example/").tls_name == "a.example"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"with_tls": True},
+        {"server_hostname": "name"},
+        {"is_fixed": True, "unix_path": "/socket"},
+        {"proxy": "ftp://proxy"},
+    ],
+    ids=repr,
+)
+def test_what_does_not_go_together_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        first("ws://a.example/", **options)

@@ -1,4 +1,4 @@
-"""The only place that decides where a client goes when a server sends it elsewhere.
+"""The only place that decides where a client goes: at first, and when a server sends it elsewhere.
 
 RFC 6455 section 4.1 lets clients follow redirections. Browsers do not; libraries do, and so do
 we, but never to where it is less safe, and never with what was meant for somebody else.
@@ -6,12 +6,14 @@ we, but never to where it is less safe, and never with what was meant for somebo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urljoin
 
 from ._errors import HandshakeRejected, InvalidURL, RedirectRefused
 from ._http import Headers, HeadersLike, Request
+from ._proxy import Proxy, choose_proxy
 from ._url import URL
 
 __all__ = ["Destination"]
@@ -33,13 +35,19 @@ class Destination:
 
     :ivar url: the server's URL.
     :ivar request: what to ask it.
-    :ivar max_redirects: how many redirections may be followed in all.
+    :ivar unix_path: path of the Unix socket that leads there; None if names and addresses do.
+    :ivar is_fixed: whether there is a connected socket or stream already.
+    :ivar tls_name: the name that the server's certificate has to be for.
     """
 
     url: URL
     request: Request
-    max_redirects: int
+    unix_path: str | None
+    is_fixed: bool
+    tls_name: str
+    _proxy: str | Literal[True] | None
     _headers: Headers
+    _max_redirects: int
     _followed: int = 0
 
     @classmethod
@@ -49,13 +57,24 @@ class Destination:
         *,
         headers: HeadersLike = (),
         origin: str | None = None,
+        proxy: str | Literal[True] | None = True,
         max_redirects: int = 10,
+        with_tls: bool = False,
+        server_hostname: str | None = None,
+        is_fixed: bool = False,
+        unix_path: str | None = None,
     ) -> Destination:
-        """Where the caller wants to go.
+        """Where the caller wants to go, and how.
 
         :param headers: headers to add to the request.
         :param origin: the Origin header.
+        :param proxy: as for :func:`choose_proxy`.
         :param max_redirects: how many redirections may be followed; 0: none.
+        :param with_tls: whether the caller has settings for TLS.
+        :param server_hostname: the name to verify in place of the URL's.
+        :param is_fixed: whether there is a connected socket or stream already: then no
+            redirection is followed, and no proxy used.
+        :param unix_path: path of a Unix socket that leads there.
         :raises InvalidURL, ValueError, TypeError: for what cannot be right.
         """
         if not isinstance(max_redirects, int):
@@ -64,7 +83,30 @@ class Destination:
             raise ValueError(f"max_redirects must be 0 or more, not {max_redirects}")
         parsed = URL.parse(url)
         request = parsed.request(headers, origin=origin)
-        return cls(parsed, request, max_redirects, request.headers)
+        if not parsed.secure and (with_tls or server_hostname is not None):
+            raise ValueError("ssl and server_hostname are for wss:// URLs; this one is ws://")
+        if is_fixed and unix_path is not None:
+            raise ValueError("there is one way: a connected socket or stream, or unix_path")
+        if isinstance(proxy, str):
+            Proxy.parse(proxy)
+        return cls(
+            url=parsed,
+            request=request,
+            unix_path=unix_path,
+            is_fixed=is_fixed,
+            tls_name=server_hostname or parsed.host,
+            _proxy=proxy,
+            _headers=request.headers,
+            _max_redirects=max_redirects,
+        )
+
+    def proxy(
+        self, environment: Callable[[], Mapping[str, str]], bypass: Callable[[str], object]
+    ) -> Proxy | None:
+        """The proxy to go through, if any; takes what :func:`choose_proxy` does."""
+        if self.is_fixed or self.unix_path is not None:
+            return None
+        return choose_proxy(self._proxy, self.url, environment=environment, bypass=bypass)
 
     def is_same_origin(self, other: Destination) -> bool:
         """Whether both are the same server (RFC 6454 section 4)."""
@@ -83,23 +125,28 @@ class Destination:
             followed.
         """
         response = rejection.response
-        if response.status not in _REDIRECTIONS or self.max_redirects == 0:
+        follows = self._max_redirects > 0 and not self.is_fixed
+        if response.status not in _REDIRECTIONS or not follows:
             raise rejection
         try:
             url = self._locate(response.headers.get_all("Location"))
         except InvalidURL as error:
             raise RedirectRefused(response, str(error)) from rejection
         url = replace(url, username=None, password=None)
-        there = replace(self, url=url, _followed=self._followed + 1)
-        headers = self._headers
-        if not self.is_same_origin(there):
-            pairs = headers.pairs()
-            headers = Headers(pair for pair in pairs if pair[0].lower() in _HARMLESS)
-        return replace(there, request=url.request(headers), _headers=headers)
+        there = replace(self, url=url, request=url.request(self._headers))
+        there = replace(there, _followed=self._followed + 1)
+        if self.is_same_origin(there):
+            return there
+        if self.unix_path is not None:
+            raise RedirectRefused(response, "it leads away from unix_path") from rejection
+        pairs = self._headers.pairs()
+        headers = Headers(pair for pair in pairs if pair[0].lower() in _HARMLESS)
+        # The name that was given is that of the server that was asked for.
+        return replace(there, request=url.request(headers), tls_name=url.host, _headers=headers)
 
     def _locate(self, locations: list[str]) -> URL:
-        if self._followed >= self.max_redirects:
-            raise InvalidURL(f"there were more than max_redirects, {self.max_redirects}")
+        if self._followed >= self._max_redirects:
+            raise InvalidURL(f"there were more than max_redirects, {self._max_redirects}")
         if len(locations) != 1:
             raise InvalidURL(f"it has {len(locations)} Location headers, not one")
         # RFC 9110 section 10.2.2: it may be relative, and may have a fragment.
