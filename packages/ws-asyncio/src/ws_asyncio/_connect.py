@@ -131,5 +131,5 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
     def _tls_options(self, destination: Destination) -> dict[str, Any]:
         if not destination.url.secure:
             return {}
-        options = tls_options(self._ssl or tls.create_default_context(), self._config)
+        options = tls_options(self._ssl or tls.create_default_context())
         return {**options, "server_hostname": destination.tls_name}

@@ -20,7 +20,6 @@ from wscore import (
     Cause,
     CloseCode,
     CloseReason,
-    Config,
     Connection,
     ConnectionClosed,
     Facts,
@@ -498,12 +497,13 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def tls_options(context: tls.SSLContext, config: Config) -> dict[str, Any]:
-    """Arguments for transports over TLS; the end of its handshake is ``open_timeout``'s to say."""
-    return {
-        "ssl": context,
-        "ssl_handshake_timeout": min(config.open_timeout, _A_DAY),
-    }
+def tls_options(context: tls.SSLContext, open_timeout: float = math.inf) -> dict[str, Any]:
+    """Arguments for transports over TLS.
+
+    :param open_timeout: seconds for its handshake, unless that is within a timeout already, which
+        then is the one to say that it passed.
+    """
+    return {"ssl": context, "ssl_handshake_timeout": min(open_timeout, _A_DAY)}
 
 
 _A_DAY = 86_400.0

@@ -257,7 +257,7 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         self._send_turn: Final = trio.Lock()
         self._receiving: Final = Receiving(connection)
         self._someone_reads = False
-        self._reads = 0
+        self._receives = 0
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
@@ -352,13 +352,13 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         has for a while, here. What was begun here is not handed back: the receiver waits for it.
         """
         while True:
-            if carrier.is_shared and self._reads:
-                reads = self._reads
+            if carrier.is_shared and self._receives:
+                receives = self._receives
                 await trio.sleep(_HANDOVER)
                 if self._someone_reads:
                     await self._left.wait()
                     continue
-                if reads != self._reads:
+                if receives != self._receives:
                     continue
             if self._connection.want_read:
                 await self._read_once(carrier)
@@ -391,6 +391,7 @@ class WebSocket(Facts, trio.abc.AsyncResource):
 
     async def _until_received(self, ready: Callable[[], bool]) -> None:
         """Wait until something was received, and read it if nobody else does."""
+        self._receives += 1
         while not ready():
             with trio.CancelScope() as scope:
                 self._receiver = scope, ready
@@ -404,7 +405,6 @@ class WebSocket(Facts, trio.abc.AsyncResource):
                     ):
                         await trio.sleep_forever()
                     else:
-                        self._reads += 1
                         await self._read_once(carrier)
                 finally:
                     self._receiver = None
