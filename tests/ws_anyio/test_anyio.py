@@ -121,10 +121,11 @@ def test_a_server_may_be_started_in_a_task_group(on_anyio: OnAnyio) -> None:
                 await client.send("hello")
                 assert await client.recv() == "hello"
             await server.close()
+        servers = []
         async with anyio.create_task_group() as group:
-            server = await group.start(serve(echo, "127.0.0.1", 0))
+            servers.append(await group.start(serve(echo, "127.0.0.1", 0)))
             group.cancel_scope.cancel()
-        assert server.listeners == ()
+        assert [each.listeners for each in servers] == [()]
 
     on_anyio(test)
 
