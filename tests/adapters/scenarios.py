@@ -617,6 +617,8 @@ async def a_second_stream_of_parts_does_not_harm_the_first(runtime: Runtime) -> 
 
         async def second() -> None:
             await begun.wait()
+            # By then the first waits again, also where it has to get there in another thread.
+            await server.ping()
             with pytest.raises(ConcurrencyError):
                 await parts_of(server)
             refused.set()
