@@ -221,6 +221,17 @@ def test_pings_are_answered_while_the_handler_is_busy() -> None:
         leave.set()
 
 
+def test_pings_are_answered_after_a_full_queue_has_room_again() -> None:
+    with both_ends(max_queue=2) as (client, server):
+        for _ in range(16):
+            client.send("x" * 5000)
+        # Beyond the look-ahead nothing is read.
+        until(lambda: server._connection.want_read == 0)
+        for _ in range(15):
+            assert server.recv(timeout=SECONDS) == "x" * 5000
+        assert client.ping(timeout=SECONDS) < 5
+
+
 def test_there_is_one_helper_for_many_connections() -> None:
     before = threading.active_count()
     with serve(echo, "127.0.0.1", 0) as server, ExitStack() as stack:

@@ -1,0 +1,270 @@
+"""The only place that decides which thread moves the bytes of a connection.
+
+One lock guards the core and the stream; whoever holds it never waits for anything. Whoever waits
+for a verb drives the connection meanwhile: it reads and writes what comes and goes, for all who
+wait. While nobody does, the helper does.
+"""
+
+from __future__ import annotations
+
+import math
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final
+
+from wscore import Connection, Facts, Transport, WebSocketTimeout
+
+from ._helper import Wish, look_after
+from ._stream import Stream
+from ._waiting import Waker, my_waker
+
+__all__ = ["Driven"]
+
+
+class Driven(Facts):
+    """A connection, its stream, and the threads that wait for it."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._guard: Final = _Guard(self)
+        self._stream: Stream | None = None
+        self._blocked = False
+        self._write_ended = False
+        self._ending = False
+        self._gone = False
+        # Who waits, and for what; and which of them waits for the socket, too, and how.
+        self._waiters: Final[dict[Waker, Callable[[], bool]]] = {}
+        self._driver: Waker | None = None
+        self._drives = 0
+        self._polls = _NOT
+        # What the helper knows, and does.
+        self._asked = False
+        self._seen_drives = 0
+        self._known_busy = False
+        self._helped_at = math.inf
+        self._watched = _NOT
+
+    def _attach(self, stream: Stream) -> None:
+        """The connection has a stream from now on."""
+        with self._guard:
+            self._stream = stream
+            self._addresses = stream.addresses
+            self._settle()
+
+    def _lose(self, error: BaseException | None) -> None:
+        """There is no stream, and never was one."""
+        with self._guard:
+            self._connection.transport_lost(error, now=time.monotonic())
+            self._gone = True
+            self._settle()
+
+    def _settle(self) -> None:
+        """After any input, command or take: carry out the outputs, wake whoever can go on."""
+        connection, stream = self._connection, self._stream
+        if stream is not None and not self._ending:
+            try:
+                self._blocked = not stream.write(connection)
+                while stream.has_buffered and connection.want_read:
+                    stream.read(connection)
+                    self._blocked = not stream.write(connection)
+            except OSError as error:
+                connection.transport_lost(error, now=time.monotonic())
+            self._obey(stream)
+            self._call_for_help()
+        for waker, ready in self._waiters.items():
+            if ready():
+                waker.wake()
+
+    def _obey(self, stream: Stream) -> None:
+        match self._connection.transport:
+            case Transport.END_WRITE if not self._write_ended:
+                self._write_ended = True
+                stream.end_write()
+            case Transport.CLOSE | Transport.ABORT:
+                self._ending = True
+                self._blocked = False
+                stream.shut()
+                if self._watched:
+                    self._ask_for_help()
+                self._close_socket()
+
+    def _close_socket(self) -> None:
+        """Close it, once nobody waits for it: its number would be another socket's soon."""
+        if self._ending and self._stream is not None and not self._watched and not self._polls:
+            self._stream.sock.close()
+            self._stream = None
+            self._connection.transport_lost(None, now=time.monotonic())
+            self._gone = True
+
+    def _call_for_help(self) -> None:
+        """Tell whoever waits for the socket what has changed about that."""
+        if self._ending:
+            return
+        needs = self._needs()
+        if self._driver is not None:
+            if self._driver in self._waiters and needs & ~self._polls:
+                self._driver.wake()
+        else:
+            # The helper looks at who has just received, in a moment, but writing is urgent.
+            expected = selectors.EVENT_READ if self._known_busy else _NOT
+            if needs & ~self._watched & ~expected:
+                self._ask_for_help()
+        if self._connection.deadline < self._helped_at:
+            self._ask_for_help()
+
+    def _ask_for_help(self) -> None:
+        if not self._asked:
+            self._asked = True
+            look_after(self)
+
+    def _needs(self) -> int:
+        """What the socket is to be waited for."""
+        reads = selectors.EVENT_READ if self._connection.want_read else 0
+        return reads | (selectors.EVENT_WRITE if self._blocked else 0)
+
+    def _until(self, ready: Callable[[], bool], deadline: float) -> None:
+        """Wait until it is so, with the lock held before and after; drive if nobody else does.
+
+        :raises WebSocketTimeout: the deadline came first.
+        """
+        waker = my_waker()
+        try:
+            while not ready():
+                if self._driver is None and self._stream is not None:
+                    self._driver = waker
+                    self._drives += 1
+                if self._wait(waker, ready, deadline) and self._driver is waker:
+                    self._read()
+                if not ready() and time.monotonic() >= deadline:
+                    raise WebSocketTimeout("it took longer than timeout; the connection goes on")
+        finally:
+            if self._driver is waker:
+                self._driver = None
+            if self._driver is None:
+                # Also if this thread was meant to drive next, and has no need to any more.
+                self._hand_over()
+
+    def _wait(self, waker: Waker, ready: Callable[[], bool], deadline: float) -> bool:
+        """Let go of the lock, wait, and take it again; whether the socket is ready."""
+        stream = self._stream if self._driver is waker else None
+        if stream is not None:
+            self._polls = self._needs()
+        polls = self._polls if stream is not None else _NOT
+        self._waiters[waker] = ready
+        self._guard.release()
+        try:
+            return waker.wait(
+                deadline,
+                stream.sock if stream is not None and polls else None,
+                read=bool(polls & selectors.EVENT_READ),
+                write=bool(polls & selectors.EVENT_WRITE),
+            )
+        except BaseException:
+            self._guard.is_interrupted = True
+            raise
+        finally:
+            self._guard.acquire()
+            del self._waiters[waker]
+            if stream is not None:
+                self._polls = _NOT
+                self._close_socket()
+
+    def _read(self) -> None:
+        if self._stream is not None and not self._ending:
+            try:
+                self._stream.read(self._connection)
+            except OSError as error:
+                self._connection.transport_lost(error, now=time.monotonic())
+        self._settle()
+
+    def _hand_over(self) -> None:
+        """Whoever drove has left: another one who waits drives, or the helper."""
+        for waker in self._waiters:
+            waker.wake()
+            return
+        if self._stream is not None and (self._blocked or not self._known_busy):
+            self._ask_for_help()
+
+    # What the helper calls.
+
+    def _wish(self) -> tuple[socket.socket | None, Wish]:
+        with self._guard:
+            self._asked = False
+            if self._stream is None or self._ending:
+                return None, Wish(math.inf, 0, False)
+            # Whoever has driven since the last look may have to again, in a moment.
+            self._known_busy = self._seen_drives != self._drives
+            self._seen_drives = self._drives
+            needs = 0 if self._driver is not None else self._needs()
+            if self._known_busy:
+                needs &= selectors.EVENT_WRITE
+            self._watched = needs
+            self._helped_at = self._connection.deadline
+            return self._stream.sock, Wish(self._helped_at, needs, self._known_busy)
+
+    def _release(self) -> None:
+        with self._guard:
+            self._watched = 0
+            self._close_socket()
+            self._settle()
+
+    def _when_ready(self) -> None:
+        with self._guard:
+            if self._driver is None:
+                self._read()
+
+    def _when_due(self) -> None:
+        with self._guard:
+            self._helped_at = math.inf
+            self._connection.handle_timeout(now=time.monotonic())
+            self._settle()
+
+
+_NOT = 0
+"""Waiting for no event of :mod:`selectors`."""
+
+
+class _Guard:
+    """The lock of a connection. Interrupted in its midst, the connection is aborted: nobody knows
+    how far it got. Interrupted while it waits, it goes on.
+    """
+
+    def __init__(self, driven: Driven) -> None:
+        self._driven = driven
+        self._lock = threading.Lock()
+        self.is_interrupted = False
+        self.release = self._lock.release
+
+    def acquire(self) -> None:
+        """Take the lock again, whatever interrupts that."""
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                self._lock.acquire()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            self.is_interrupted = True
+            raise interrupt
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if exc is not None and not isinstance(exc, Exception) and not self.is_interrupted:
+                self._driven._connection.abort(now=time.monotonic())
+                self._driven._settle()
+        finally:
+            self.is_interrupted = False
+            self._lock.release()
