@@ -286,6 +286,6 @@ def run_scenario(scenario: Scenario) -> None:
 
 
 def _threads() -> set[threading.Thread]:
-    # What trio and anyio keep for the next one who needs a thread may be there from other tests.
-    others = ("ws_sync helper", "server", "Trio thread", "AnyIO worker")
-    return {each for each in threading.enumerate() if not each.name.startswith(others)}
+    """Those that this adapter and these tests start; other runtimes keep some of their own."""
+    ours = [each for each in threading.enumerate() if each.name.startswith(("ws_sync", "verb"))]
+    return {each for each in ours if each.name != "ws_sync helper"}

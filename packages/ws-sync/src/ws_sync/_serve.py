@@ -220,7 +220,9 @@ class Server:
         with self._lock:
             connections = [*self.connections]
         for websocket in connections if self._on_drain else []:
-            threading.Thread(target=self._notify, args=(websocket,), daemon=True).start()
+            threading.Thread(
+                target=self._notify, args=(websocket,), name="ws_sync drain", daemon=True
+            ).start()
         self._join(deadline)
 
     def _notify(self, websocket: WebSocket) -> None:
@@ -287,7 +289,9 @@ class Server:
             self._waker.wait(time.monotonic() + _SHORT)
             return
         websocket = WebSocket(Connection.server(self._config, now=time.monotonic()))
-        thread = threading.Thread(target=self._serve_one, args=(websocket, sock), daemon=True)
+        thread = threading.Thread(
+            target=self._serve_one, args=(websocket, sock), name="ws_sync handler", daemon=True
+        )
         with self._lock:
             self._threads[thread] = websocket, sock
             thread.start()
