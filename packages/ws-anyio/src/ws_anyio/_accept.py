@@ -10,6 +10,7 @@ from typing import Final, Unpack
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup
+from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.streams.tls import TLSStream
 
 from wscore import (
@@ -78,12 +79,13 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
         try:
             stream = await secure(websocket, self._stream, self._ssl)
             if stream is not None:
-                task_group.start_soon(websocket._carry, stream)
-            await answer_request(websocket, self._on_request)
-        except HandshakeError:
-            # What the client is told goes out first.
-            await websocket.wait_closed()
-            raise
+                self._start(websocket, stream, task_group)
+            try:
+                await answer_request(websocket, self._on_request)
+            except HandshakeError:
+                # What the client is told goes out first.
+                await websocket.wait_closed()
+                raise
         except BaseException:
             websocket.abort()
             raise
@@ -124,7 +126,9 @@ async def answer_request(
     assert request is not None
     try:
         _respond(websocket, admit() or await _ask(on_request, request, connection))
-    except Exception:
+    except (Exception, anyio.get_cancelled_exc_class()):
+        # Not cancelled itself, the hook tripped over something that was.
+        await checkpoint_if_cancelled()
         log.exception("%r: on_request failed", websocket)
         _respond(websocket, Response(500))
     connection.poll_open()

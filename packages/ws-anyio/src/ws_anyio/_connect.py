@@ -110,7 +110,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             with within_open_timeout(websocket):
                 stream = await self._connect_stream(destination)
             if stream is not None:
-                task_group.start_soon(websocket._carry, stream)
+                self._start(websocket, stream, task_group)
             await websocket._until(lambda: connection.state is not State.CONNECTING)
             connection.poll_open()
         except BaseException:

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import ByteStream, TaskGroup
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from ._websocket import WebSocket
+from ._websocket import WebSocket, what_failed
 
 __all__ = ["Opening", "within_open_timeout"]
 
@@ -34,6 +34,12 @@ class Opening:
                 f"or write async with {name}(...)"
             )
         return self._open(self._task_group).__await__()
+
+    def _start(self, websocket: WebSocket, stream: ByteStream, task_group: TaskGroup) -> None:
+        """Carry the connection over the stream; in our own task group it is always closed."""
+        ours = self._task_group is None
+        carry = websocket._carry if ours else websocket._carry_until_cancelled
+        task_group.start_soon(carry, stream)
 
     async def __aenter__(self) -> WebSocket:
         self._home = Home()
@@ -88,5 +94,5 @@ def within_open_timeout(websocket: WebSocket) -> Iterator[None]:
         if scope.cancelled_caught:
             connection.handle_timeout(now=max(deadline, anyio.current_time()))
             websocket._lose(None)
-    except (OSError, anyio.BrokenResourceError) as error:
-        websocket._lose(error.__cause__ if isinstance(error, anyio.BrokenResourceError) else error)
+    except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+        websocket._lose(what_failed(error))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
 import ssl as tls
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Unpack
 
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup, TaskStatus
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from wscore import (
     Admission,
@@ -138,21 +139,21 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
 
     async def _listen(self) -> None:
         listeners = self._server._listeners
-        if self._unix_path is not None:
-            listeners.append(await anyio.create_unix_listener(self._unix_path))
-        elif self._listeners is not None:
-            listeners.extend(self._listeners)
-        else:
-            try:
+        try:
+            if self._unix_path is not None:
+                listeners.append(await anyio.create_unix_listener(self._unix_path))
+            elif self._listeners is not None:
+                listeners.extend(self._listeners)
+            else:
                 for host in self._hosts:
                     listener = await anyio.create_tcp_listener(
                         local_host=host, local_port=self._port or 0
                     )
                     listeners += listener.listeners
-            except BaseException:
-                await self._server._stop_listening()
-                raise
-        await checkpoint()
+            await checkpoint()
+        except BaseException:
+            await self._server._stop_listening()
+            raise
 
 
 class Server:
@@ -181,6 +182,7 @@ class Server:
         self._listeners: Final[list[Listener[Any]]] = []
         self._listening: Final = anyio.CancelScope()
         self._lives: Final[dict[WebSocket, _Life]] = {}
+        self._closed = False
         self._ended: Final = anyio.Event()
 
     @property
@@ -232,21 +234,28 @@ class Server:
         try:
             if drain and self._other_lives():
                 await self._drain(drain)
-            await self._stop_listening()
+        finally:
+            self._closed = True
+            # Cancelled, too: whatever of it need not wait still goes out.
             for websocket in [*self._lives]:
                 websocket._connection.close(code, reason, now=websocket._now())
                 websocket._settle()
+            await self._end()
+
+    async def _end(self) -> None:
+        """Stop listening, and wait until every connection's task has ended."""
+        try:
+            await self._stop_listening()
             # A connection takes close_timeout at most, its handler as long again.
             with anyio.move_on_after(2 * self._config.close_timeout):
                 await self._until_ended(self._other_lives())
         finally:
-            self._listening.cancel()
             ending = self._other_lives()
             for life in ending:
                 life.scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await self._until_ended(ending)
-        self._ended.set()
+            with anyio.CancelScope(shield=True):
+                await self._until_ended(ending)
+            self._ended.set()
 
     async def _drain(self, seconds: float) -> None:
         """Tell every connection, and wait until their handlers have returned, if they do."""
@@ -281,10 +290,10 @@ class Server:
 
     async def _stop_listening(self) -> None:
         self._listening.cancel()
-        listeners = [*self._listeners]
-        self._listeners.clear()
-        for listener in listeners:
-            await listener.aclose()
+        with anyio.CancelScope(shield=True):
+            async with AsyncExitStack() as closing:
+                while self._listeners:
+                    closing.push_async_callback(self._listeners.pop().aclose)
 
     def _start(self, task_group: TaskGroup, handler_task_group: TaskGroup) -> None:
         task_group.start_soon(self._accept, task_group, handler_task_group)
@@ -300,14 +309,18 @@ class Server:
                     accepting.start_soon(_accept_from, listener, serve_one, handler_task_group)
 
     async def _serve_one(self, task_group: TaskGroup, stream: ByteStream) -> None:
-        """The life of a connection: handshake, handler, close."""
+        """The life of a connection: handshake, handler, close. Raises nothing but Cancelled."""
+        if self._closed:
+            # It was accepted before, and its task has begun only now.
+            await anyio.aclose_forcefully(stream)
+            return
         websocket = WebSocket(Connection.server(self._config, now=anyio.current_time()))
         life = self._lives[websocket] = _Life()
         try:
             with life.scope:
                 await self._live(websocket, task_group, stream)
         finally:
-            websocket.abort()
+            await websocket._leave()
             self._admission.leave(websocket)
             self.connections.discard(websocket)
             del self._lives[websocket]
@@ -333,13 +346,27 @@ class Server:
     async def _handle(self, websocket: WebSocket) -> None:
         try:
             await self._handler(websocket)
-        except Exception as error:
-            if only_closed(error) and websocket.state is not State.OPEN:
-                # A handler may leave it to the server to notice the end.
-                return
-            log.exception("%r: the handler failed", websocket)
-            websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
-            websocket._settle()
+        except Exception as error:  # noqa: BLE001  (a handler's own: logged)
+            self._note_failure(websocket, error)
+        except BaseExceptionGroup as group:
+            # Cancelled, some of its tasks have failed all the same.
+            failures, rest = group.split(Exception)
+            if failures is not None:
+                self._note_failure(websocket, failures)
+            if rest is not None:
+                raise rest from None
+        except anyio.get_cancelled_exc_class() as error:
+            await checkpoint_if_cancelled()
+            # Not cancelled itself, it tripped over something that was.
+            self._note_failure(websocket, error)
+
+    def _note_failure(self, websocket: WebSocket, error: BaseException) -> None:
+        if only_closed(error) and websocket.state is not State.OPEN:
+            # A handler may leave it to the server to notice the end.
+            return
+        log.error("%r: the handler failed", websocket, exc_info=error)
+        websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
+        websocket._settle()
 
 
 class _Life:
@@ -356,9 +383,35 @@ async def _accept_from(
     serve_one: Callable[[ByteStream], Awaitable[None]],
     handler_task_group: TaskGroup,
 ) -> None:
-    # Closed while it waits, it says so, also if it is cancelled.
-    with suppress(anyio.ClosedResourceError):
-        await listener.serve(serve_one, handler_task_group)
+    closed = False
+    while not closed:
+        try:
+            await listener.serve(serve_one, handler_task_group)
+        except* anyio.ClosedResourceError:
+            # By us or by whoever else has it; it says so though it was cancelled, too.
+            closed = True
+        except* OSError as errors:
+            if errors.subgroup(_concerns_the_listener):
+                log.error("accepting failed, and goes on in a moment: %r", errors.exceptions[0])
+                await anyio.sleep(_ACCEPT_PAUSE)
+            await checkpoint()
+
+
+def _concerns_the_listener(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno not in _OF_ONE_CONNECTION
+
+
+_OF_ONE_CONNECTION = {
+    errno.ECONNABORTED,
+    errno.ECONNRESET,
+    errno.EINVAL,
+    errno.EPERM,
+    errno.EPROTO,
+}
+"""What is said of a connection that was gone before it was accepted: the next one may be there."""
+
+_ACCEPT_PAUSE = 1.0
+"""Seconds until it is tried again, mostly after running out of descriptors; asyncio's number."""
 
 
 def _port_of(listener: Listener[Any]) -> int | None:

@@ -6,10 +6,10 @@ Policy is in :mod:`wscore`; here is only how bytes, time and wake-ups get there 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import anyio
 from anyio.abc import AsyncResource, ByteStream, SocketAttribute
@@ -37,7 +37,7 @@ from wscore import (
     is_whole,
 )
 
-__all__ = ["WebSocket"]
+__all__ = ["WebSocket", "what_failed"]
 
 
 class WebSocket(Facts, AsyncResource):
@@ -75,20 +75,18 @@ class WebSocket(Facts, AsyncResource):
         :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
             nothing was sent, unless it is a later part of an iterable that is wrong.
         """
-        await checkpoint_if_cancelled()
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
             async with self._send_turn:
                 await self._send_parts(parts)
             return True
+        await checkpoint()
         crowded = self._send_turn.locked() or not self._connection.can_send
         if crowded and self._overflow is Overflow.WAIT:
             async with self._send_turn:
                 await self._until_can_send()
                 return self._send_now(message, compress, key)
-        taken = self._send_now(message, compress, key)
-        await cancel_shielded_checkpoint()
-        return taken
+        return self._send_now(message, compress, key)
 
     async def recv(self) -> Message:
         """Receive a message: str for text, bytes for binary.
@@ -102,21 +100,16 @@ class WebSocket(Facts, AsyncResource):
         with self._receiving:
             self._receiving.leave_parts(now=self._now())
             # This may meet a failure, which drops what is still to be written: that goes first.
-            if waited := self._connection.want_write:
+            if self._connection.want_write:
                 await checkpoint()
-            else:
-                await checkpoint_if_cancelled()
             while True:
+                await self._until(self._can_receive)
                 try:
                     message = self._connection.take_message(now=self._now())
                 finally:
                     self._settle()
                 if message is not None:
-                    if not waited:
-                        await cancel_shielded_checkpoint()
                     return message
-                await self._until(self._can_receive)
-                waited = True
 
     def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the connection is closed.
@@ -174,10 +167,9 @@ class WebSocket(Facts, AsyncResource):
         :raises ConnectionClosed: the connection is closing or closed.
         :raises ValueError: the payload is too long.
         """
-        await checkpoint_if_cancelled()
+        await checkpoint()
         self._connection.pong(payload, now=self._now())
         self._settle()
-        await cancel_shielded_checkpoint()
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Close the connection and wait until the transport is closed, ``close_timeout`` at most.
@@ -194,11 +186,14 @@ class WebSocket(Facts, AsyncResource):
         await self.wait_closed()
 
     async def aclose(self) -> None:
-        """Close the connection with 1000, as any resource of anyio: cancelled, abort it."""
+        """Close the connection with 1000, as any resource of anyio.
+
+        Cancelled, it is aborted once a Close frame that need not wait has gone out.
+        """
         try:
             await self.close()
-        except anyio.get_cancelled_exc_class():
-            self.abort()
+        except BaseException:
+            await self._leave()
             raise
 
     async def wait_closed(self) -> CloseReason:
@@ -224,7 +219,7 @@ class WebSocket(Facts, AsyncResource):
     ) -> None:
         """Close the connection: with 1011 if the block raised, else with 1000.
 
-        Cancelled, it is aborted once the Close frame was tried.
+        Cancelled, it is aborted once a Close frame that need not wait has gone out.
         """
         # For the end of this connection it is harmless; another one's is a failure, too.
         if isinstance(exc, Exception):
@@ -269,28 +264,46 @@ class WebSocket(Facts, AsyncResource):
                 event.set()
 
     async def _carry(self, stream: ByteStream) -> None:
-        """The life of the connection on a stream, as a task: it raises nothing but Cancelled."""
+        """The life of the connection on a stream, as a task: it raises nothing.
+
+        It ends with the connection and not before, so that whoever is cancelled can still close.
+        """
         connection = self._connection
         self._addresses = (
-            stream.extra(SocketAttribute.local_address, None),
-            stream.extra(SocketAttribute.remote_address, None),
+            _address(stream, SocketAttribute.local_address),
+            _address(stream, SocketAttribute.remote_address),
         )
-        try:
-            async with anyio.create_task_group() as group:
-                for task in (self._keep_time, self._write, self._read):
-                    group.start_soon(task, stream)
-                self._settle()
+        with anyio.CancelScope(shield=True):
+            try:
+                async with anyio.create_task_group() as group:
+                    for task in (self._keep_time, self._write, self._read):
+                        group.start_soon(task, stream)
+                    self._settle()
+                    await self._over.wait()
+                    group.cancel_scope.cancel()
+                if connection.transport is Transport.CLOSE:
+                    with anyio.CancelScope(deadline=connection.deadline):
+                        await _undisturbed(stream.aclose)
+            finally:
+                await _undisturbed(anyio.aclose_forcefully, stream)
+                self._lose(None)
+
+    async def _carry_until_cancelled(self, stream: ByteStream) -> None:
+        """The same in a task group that is not ours: cancelled, the connection ends."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._carry, stream)
+            try:
                 await self._over.wait()
-                group.cancel_scope.cancel()
-            if connection.transport is Transport.CLOSE:
-                with anyio.CancelScope(deadline=connection.deadline), suppress(*_BROKEN):
-                    await stream.aclose()
-        finally:
-            # Harmless unless the task group that carries the connection was cancelled.
-            connection.abort(now=self._now())
-            with anyio.CancelScope(shield=True), suppress(*_BROKEN):
-                await anyio.aclose_forcefully(stream)
-            self._lose(None)
+            finally:
+                await self._leave()
+
+    async def _leave(self) -> None:
+        """Abort the connection, after a few turns in which what need not wait is written."""
+        for _ in range(_TURNS_TO_WRITE):
+            if self._over.is_set():
+                break
+            await cancel_shielded_checkpoint()
+        self.abort()
 
     def _lose(self, error: BaseException | None) -> None:
         """There is no stream any more, or there never was one."""
@@ -298,10 +311,9 @@ class WebSocket(Facts, AsyncResource):
         self._gone = True
         self._settle()
 
-    def _fail(self, error: BaseException) -> None:
-        # The error of TLS or of the system says more than anyio's around it.
-        self._connection.transport_lost(error.__cause__ or error, now=self._now())
-        self._over.set()
+    def _fail(self, error: Exception) -> None:
+        self._connection.transport_lost(what_failed(error), now=self._now())
+        self._settle()
 
     async def _keep_time(self, _: ByteStream) -> None:
         while True:
@@ -314,46 +326,43 @@ class WebSocket(Facts, AsyncResource):
             self._settle()
 
     async def _write(self, stream: ByteStream) -> None:
-        """Write what there is; cancelled, nobody knows how much, and the connection is aborted."""
+        """Write what there is; cancelled, nobody knows how much, and the connection is over."""
         connection = self._connection
-        try:
-            while True:
-                self._to_write = anyio.Event()
-                while buffers := connection.data_to_send():
-                    data = b"".join(buffers)
-                    for start in range(0, len(data), _CHUNK):
-                        chunk = data[start : start + _CHUNK]
-                        await stream.send(chunk)
-                        connection.data_sent(len(chunk), now=self._now())
-                    self._settle()
-                if connection.transport is Transport.END_WRITE:
-                    break
-                await self._to_write.wait()
-            # TLS cannot end one side alone.
-            with suppress(NotImplementedError):
-                await stream.send_eof()
-        except _BROKEN as error:
-            self._fail(error)
+        while connection.transport is not Transport.END_WRITE:
+            self._to_write = anyio.Event()
+            while buffers := connection.data_to_send():
+                data = b"".join(buffers)
+                try:
+                    await stream.send(data)
+                except Exception as error:  # noqa: BLE001  (the stream may be anybody's)
+                    self._fail(error)
+                    return
+                connection.data_sent(len(data), now=self._now())
+                self._settle()
+            await self._to_write.wait()
+        # TLS cannot end one side alone.
+        await _undisturbed(stream.send_eof)
 
     async def _read(self, stream: ByteStream) -> None:
         connection = self._connection
-        try:
-            while True:
-                self._to_read = anyio.Event()
-                while size := connection.want_read:
-                    try:
-                        data = await stream.receive(min(size, _CHUNK))
-                    except anyio.EndOfStream:
-                        data = b""
-                    connection.receive_data(data, now=self._now())
-                    self._settle()
-                await self._to_read.wait()
-        except _BROKEN as error:
-            self._fail(error)
+        while True:
+            self._to_read = anyio.Event()
+            while size := connection.want_read:
+                try:
+                    data = await stream.receive(min(size, _CHUNK))
+                except anyio.EndOfStream:
+                    data = b""
+                except Exception as error:  # noqa: BLE001  (the stream may be anybody's)
+                    self._fail(error)
+                    return
+                connection.receive_data(data, now=self._now())
+                self._settle()
+            await self._to_read.wait()
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until it is so; at least a checkpoint."""
-        await checkpoint()
+        if ready():
+            await checkpoint()
         while not ready():
             event = anyio.Event()
             self._waiters[event] = ready
@@ -398,9 +407,34 @@ class WebSocket(Facts, AsyncResource):
 
 
 _CHUNK = 64 * 1024
-"""Bytes that are read or written at a time."""
+"""Bytes that are read at a time; the core shows as many to write."""
 
-_BROKEN = OSError, anyio.BrokenResourceError, anyio.ClosedResourceError
+_TURNS_TO_WRITE = 5
+"""Turns of the loop that the writer needs for what the stream takes at once: to wake up, to write,
+and to say so, and some for whoever is cancelled together with others and has yet to close."""
+
+
+async def _undisturbed(function: Callable[..., Awaitable[object]], *arguments: object) -> None:
+    """Do what may fail, and what nothing depends on."""
+    with suppress(Exception):
+        await function(*arguments)
+
+
+def _address(stream: ByteStream, which: Any) -> Any:
+    # A socket that is closed already has none.
+    with suppress(OSError):
+        return stream.extra(which, None)
+    return None
+
+
+def what_failed(error: Exception) -> BaseException:
+    """The error of TLS or of the system says more than anyio's around it."""
+    cause = error.__cause__
+    if isinstance(cause, ExceptionGroup) and len({type(each) for each in cause.exceptions}) == 1:
+        # Of every address the same.
+        cause = cause.exceptions[0]
+    wrapped = isinstance(error, anyio.BrokenResourceError) or isinstance(cause, OSError)
+    return cause if cause is not None and wrapped else error
 
 
 class _Parts(AsyncIterator[Message]):
