@@ -9,7 +9,6 @@ import anyio
 import pytest
 from tests.ws_anyio.streams import (
     MemoryListener,
-    Odd,
     Watched,
     both_ends,
     echo,
@@ -169,7 +168,8 @@ async def test_a_stream_that_does_not_close_is_let_go_at_close_timeout(
 class Unclosable(Watched):
     """A stream that can neither be ended nor closed without an error."""
 
-    send_eof = Odd.send_eof
+    async def send_eof(self) -> None:
+        raise LookupError("on purpose")
 
     async def aclose(self) -> None:
         await super().aclose()

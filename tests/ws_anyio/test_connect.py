@@ -22,7 +22,7 @@ from tests.ws_anyio.streams import (
     until,
 )
 
-from ws_anyio import accept, connect, serve
+from ws_anyio import WebSocket, accept, connect, serve
 from wscore import (
     HandshakeInterrupted,
     HandshakeRefused,
@@ -60,7 +60,7 @@ async def test_awaited_with_a_task_group_the_connection_outlives_the_call() -> N
         await client.send("hello")
         assert await client.recv() == "hello"
         await client.close()
-    assert client.state is State.CLOSED
+        assert client.state is State.CLOSED
 
 
 async def test_entered_with_a_task_group_it_is_closed_at_the_end_of_the_block() -> None:
@@ -71,11 +71,12 @@ async def test_entered_with_a_task_group_it_is_closed_at_the_end_of_the_block() 
 
 
 async def test_a_task_group_that_is_cancelled_ends_its_connections() -> None:
+    clients: list[WebSocket] = []
     async with serving(echo) as (server, url):
         async with anyio.create_task_group() as group:
-            client = await connect(url, task_group=group)
+            clients.append(await connect(url, task_group=group))
             group.cancel_scope.cancel()
-        assert client.state is State.CLOSED
+        assert clients[0].state is State.CLOSED
         await until(lambda: not server.connections)
 
 
@@ -153,7 +154,7 @@ async def test_who_is_refused_on_a_stream_is_told_first() -> None:
         with pytest.raises(HandshakeRejected) as caught:
             async with connect("ws://host/", stream=ours):
                 pass
-    assert caught.value.response.body == b"no"
+        assert caught.value.response.body == b"no"
 
 
 async def test_refusing_can_be_given_up() -> None:

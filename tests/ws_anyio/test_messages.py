@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 import trio.testing
 from tests.ws_anyio.streams import (
@@ -159,7 +158,8 @@ async def test_senders_are_served_first_come_first_served() -> None:
                 group.start_soon(send, number)
                 await anyio.wait_all_tasks_blocked()
             received = [(await server.recv())[0] for _ in range(5)]
-        assert order == received == [*range(5)]
+            assert received == [*range(5)]
+        assert order == [*range(5)]
 
 
 async def test_a_reply_goes_out_before_a_failure_that_is_met_behind_it() -> None:
@@ -219,13 +219,16 @@ async def test_a_send_given_up_while_it_waits_has_sent_nothing() -> None:
 async def test_parts_given_up_once_begun_take_the_connection_along() -> None:
     async with both_ends() as (client, server):
 
-        async def source() -> Any:
+        async def source() -> AsyncIterator[str]:
             yield "a"
             yield "b"
             await anyio.sleep_forever()
 
+        async def send() -> None:
+            await client.send(source())
+
         async with anyio.create_task_group() as group:
-            group.start_soon(client.send, source())
+            group.start_soon(send)
             await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()
         assert client.close_reason is not None

@@ -58,7 +58,7 @@ async def test_a_server_may_be_started_in_a_task_group() -> None:
         server: Server = await group.start(serve(echo, "127.0.0.1", 0))
         await is_served(f"ws://127.0.0.1:{server.port}/")
         await server.close()
-    assert server.listeners == ()
+        assert server.listeners == ()
 
 
 async def test_a_server_knows_its_listeners_and_port() -> None:
@@ -103,14 +103,15 @@ async def test_a_server_that_is_given_up_leaves_no_listener(turns: int) -> None:
 async def test_a_cancelled_server_closes_every_listener_and_says_1001() -> None:
     listeners = [await anyio.create_tcp_listener(local_host="127.0.0.1") for _ in range(3)]
     ports = [listener.extra(SocketAttribute.local_port) for listener in listeners]
+    found: list[WebSocket] = []
     async with anyio.create_task_group() as clients:
         async with anyio.create_task_group() as group:
             server: Server = await group.start(serve(echo, listeners=listeners))
-            found = [
-                await connect(f"ws://127.0.0.1:{port}/", task_group=clients) for port in ports
-            ]
+            for port in ports:
+                found.append(await connect(f"ws://127.0.0.1:{port}/", task_group=clients))  # noqa: PERF401
             await until(lambda: len(server.connections) == 3)
             group.cancel_scope.cancel()
+        assert len(found) == 3
         for client in found:
             reason = await client.wait_closed()
             assert reason.close_received is not None

@@ -82,7 +82,7 @@ async def test_open_timeout_bounds_an_answer_that_trickles(virtual_time: None) -
         with Watch() as watch, pytest.raises(OpenTimeout):
             async with connect("ws://host/", stream=ours, open_timeout=7.5):
                 pass
-    assert watch.shows(7.5)
+        assert watch.shows(7.5)
 
 
 async def test_open_timeout_bounds_a_hook(virtual_time: None) -> None:
@@ -124,8 +124,8 @@ async def test_close_timeout_bounds_a_peer_that_talks_on(virtual_time: None) -> 
             group.start_soon(talk)
             with Watch() as watch:
                 await client.close()
+            assert watch.shows(7)
             group.cancel_scope.cancel()
-        assert watch.shows(7)
 
 
 async def test_close_timeout_bounds_a_stream_that_takes_nothing(virtual_time: None) -> None:
