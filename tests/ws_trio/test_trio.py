@@ -187,6 +187,70 @@ async def test_a_writer_that_is_cancelled_with_bytes_on_their_way_ends_the_conne
         assert sending[0].state is State.CLOSED
 
 
+class Odd(trio.abc.Stream):
+    """A stream that raises what streams do not."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        raise LookupError("odd")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise LookupError("odd")
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+        raise LookupError("odd")
+
+
+@on_trio
+async def test_a_stream_that_raises_something_odd_is_a_broken_one() -> None:
+    with pytest.raises(HandshakeError) as caught:
+        async with connect(URL, stream=Odd()):
+            pass
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+@on_trio
+async def test_a_handler_that_fails_while_it_is_cancelled_harms_nobody_else() -> None:
+    async def handler(websocket: WebSocket) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise LookupError("on the way out")
+
+    clients = []
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(serve(handler, "127.0.0.1", 0))
+        clients.append(await connect(f"ws://127.0.0.1:{server.port}/", nursery=nursery))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [client.state for client in clients] == [State.CLOSED]
+
+
+@on_trio
+async def test_the_clients_of_a_cancelled_server_hear_that_it_goes_away() -> None:
+    async with trio.open_nursery() as nursery:
+        tasks = await nursery.start(_serve_in_a_scope)
+        scope, server = tasks
+        async with connect(f"ws://127.0.0.1:{server.port}/") as client:
+            await client.ping()
+            scope.cancel()
+            assert (await client.wait_closed()).code == 1001
+
+
+async def _serve_in_a_scope(task_status: trio.TaskStatus[Any]) -> None:
+    with trio.CancelScope() as scope:
+        async with serve(echo, "127.0.0.1", 0) as server:
+            task_status.started((scope, server))
+            await trio.sleep_forever()
+
+
 # --------------------------------------------------------------------------- nurseries
 
 

@@ -87,5 +87,6 @@ def within_open_timeout(websocket: WebSocket) -> Iterator[None]:
         if scope.cancelled_caught:
             connection.handle_timeout(now=max(deadline, trio.current_time()))
             websocket._lose(None)
-    except (OSError, trio.BrokenResourceError) as error:
-        websocket._lose(error.__cause__ if isinstance(error, trio.BrokenResourceError) else error)
+    except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        # The error of TLS or of the system says more than trio's around it.
+        websocket._lose(error if isinstance(error, OSError) else error.__cause__ or error)

@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl as tls
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Unpack
@@ -136,18 +137,18 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
 
     async def _listen(self) -> None:
         listeners = self._server._listeners
-        if self._unix_path is not None:
-            listeners.append(_listen_unix(self._unix_path))
-        elif self._listeners is not None:
-            listeners.extend(self._listeners)
-        else:
-            try:
+        try:
+            if self._unix_path is not None:
+                listeners.append(_listen_unix(self._unix_path))
+            elif self._listeners is not None:
+                listeners.extend(self._listeners)
+            else:
                 for host in self._hosts:
                     listeners += await trio.open_tcp_listeners(self._port or 0, host=host)
-            except BaseException:
-                await self._server._stop_listening()
-                raise
-        await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+        except BaseException:
+            await self._server._stop_listening()
+            raise
 
 
 class Server:
@@ -176,6 +177,7 @@ class Server:
         self._listeners: Final[list[trio.abc.Listener[Any]]] = []
         self._listening: Final = trio.CancelScope()
         self._lives: Final[dict[WebSocket, _Life]] = {}
+        self._closed = False
         self._ended: Final = trio.Event()
 
     @property
@@ -227,21 +229,28 @@ class Server:
         try:
             if drain and self._other_lives():
                 await self._drain(drain)
-            await self._stop_listening()
+        finally:
+            self._closed = True
+            # Cancelled, too: whatever of it need not wait still goes out.
             for websocket in [*self._lives]:
                 websocket._connection.close(code, reason, now=websocket._now())
                 websocket._settle()
+            await self._end()
+
+    async def _end(self) -> None:
+        """Stop listening, and wait until every connection's task has ended."""
+        try:
+            await self._stop_listening()
             # A connection takes close_timeout at most, its handler as long again.
             with trio.move_on_after(2 * self._config.close_timeout):
                 await self._until_ended(self._other_lives())
         finally:
-            self._listening.cancel()
             ending = self._other_lives()
             for life in ending:
                 life.scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._until_ended(ending)
-        self._ended.set()
+            with trio.CancelScope(shield=True):
+                await self._until_ended(ending)
+            self._ended.set()
 
     async def _drain(self, seconds: float) -> None:
         """Tell every connection, and wait until their handlers have returned, if they do."""
@@ -276,10 +285,10 @@ class Server:
 
     async def _stop_listening(self) -> None:
         self._listening.cancel()
-        listeners = [*self._listeners]
-        self._listeners.clear()
-        for listener in listeners:
-            await listener.aclose()
+        with trio.CancelScope(shield=True):
+            async with AsyncExitStack() as closing:
+                while self._listeners:
+                    closing.push_async_callback(self._listeners.pop().aclose)
 
     def _start(self, nursery: trio.Nursery, handler_nursery: trio.Nursery) -> None:
         nursery.start_soon(self._accept, nursery, handler_nursery)
@@ -296,14 +305,18 @@ class Server:
             )
 
     async def _serve_one(self, nursery: trio.Nursery, stream: trio.abc.Stream) -> None:
-        """The life of a connection: handshake, handler, close."""
+        """The life of a connection: handshake, handler, close. Raises nothing but Cancelled."""
+        if self._closed:
+            # It was accepted before, and its task has begun only now.
+            await trio.aclose_forcefully(stream)
+            return
         websocket = WebSocket(Connection.server(self._config, now=trio.current_time()))
         life = self._lives[websocket] = _Life()
         try:
             with life.scope:
                 await self._live(websocket, nursery, stream)
         finally:
-            websocket.abort()
+            websocket._leave()
             self._admission.leave(websocket)
             self.connections.discard(websocket)
             del self._lives[websocket]
@@ -331,13 +344,23 @@ class Server:
     async def _handle(self, websocket: WebSocket) -> None:
         try:
             await self._handler(websocket)
-        except Exception as error:
-            if only_closed(error) and websocket.state is not State.OPEN:
-                # A handler may leave it to the server to notice the end.
-                return
-            log.exception("%r: the handler failed", websocket)
-            websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
-            websocket._settle()
+        except Exception as error:  # noqa: BLE001  (a handler's own: logged)
+            self._note_failure(websocket, error)
+        except BaseExceptionGroup as group:
+            # Cancelled, some of its tasks have failed all the same.
+            failures, rest = group.split(Exception)
+            if failures is not None:
+                self._note_failure(websocket, failures)
+            if rest is not None:
+                raise rest from None
+
+    def _note_failure(self, websocket: WebSocket, error: BaseException) -> None:
+        if only_closed(error) and websocket.state is not State.OPEN:
+            # A handler may leave it to the server to notice the end.
+            return
+        log.error("%r: the handler failed", websocket, exc_info=error)
+        websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
+        websocket._settle()
 
 
 class _Life:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -63,7 +64,7 @@ class Carrier:
 
     async def abort(self) -> None:
         """Close the stream at once; harmless again."""
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True), suppress(Exception):
             await trio.aclose_forcefully(self.stream)
 
 

@@ -195,11 +195,14 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         await self.wait_closed()
 
     async def aclose(self) -> None:
-        """Close the connection with 1000, as any resource of trio: cancelled, abort it."""
+        """Close the connection with 1000, as any resource of trio.
+
+        Cancelled, it is aborted once a Close frame that need not wait has gone out.
+        """
         try:
             await self.close()
         except trio.Cancelled:
-            self.abort()
+            self._leave()
             raise
 
     async def wait_closed(self) -> CloseReason:
@@ -225,7 +228,7 @@ class WebSocket(Facts, trio.abc.AsyncResource):
     ) -> None:
         """Close the connection: with 1011 if the block raised, else with 1000.
 
-        Cancelled, it is aborted once the Close frame was tried.
+        Cancelled, it is aborted once a Close frame that need not wait has gone out.
         """
         # For the end of this connection it is harmless; another one's is a failure, too.
         if isinstance(exc, Exception):
@@ -303,14 +306,21 @@ class WebSocket(Facts, trio.abc.AsyncResource):
                 await self._over.wait()
                 nursery.cancel_scope.cancel()
             if connection.transport is Transport.CLOSE:
-                with trio.CancelScope(deadline=connection.deadline), suppress(*_BROKEN):
+                # Whatever it says: the connection is at its end.
+                with trio.CancelScope(deadline=connection.deadline), suppress(Exception):
                     await stream.aclose()
         finally:
             # Harmless unless the nursery that carries the connection was cancelled.
-            connection.abort(now=self._now())
+            self._leave()
             await carrier.abort()
             self._carrier = None
             self._lose(None)
+
+    def _leave(self) -> None:
+        """Abort the connection, once what need not wait has gone out."""
+        self._connection.close(CloseCode.GOING_AWAY, now=self._now())
+        self._settle()
+        self.abort()
 
     def _lose(self, error: BaseException | None) -> None:
         """There is no stream any more, or there never was one."""
@@ -341,7 +351,7 @@ class WebSocket(Facts, trio.abc.AsyncResource):
                     self._settle()
                 if connection.transport is Transport.END_WRITE and not carrier.write_ended:
                     await carrier.end_write()
-            except _BROKEN as error:
+            except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
                 self._fail(error)
             await self._to_write.wait()
 
@@ -372,7 +382,7 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         self._someone_reads = True
         try:
             await carrier.read()
-        except _BROKEN as error:
+        except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
             self._fail(error)
         finally:
             self._someone_reads = False
@@ -448,8 +458,6 @@ class WebSocket(Facts, trio.abc.AsyncResource):
 _HANDOVER = 0.02
 """Seconds after which the connection's own task reads: pings are to be answered soon, and whoever
 receives again and again is to be left alone."""
-
-_BROKEN = OSError, trio.BrokenResourceError, trio.ClosedResourceError
 
 
 class _Nudge:
