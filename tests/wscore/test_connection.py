@@ -126,6 +126,7 @@ def outputs(connection: Connection) -> dict[str, object]:
         "want_read": connection.want_read,
         "receive_buffer": connection.receive_buffer(),
         "can_send": connection.can_send,
+        "can_send_part": connection.can_send_part,
         "deadline": connection.deadline,
         "state": connection.state,
         "transport": connection.transport,

@@ -265,6 +265,12 @@ class WebSocket(Driven):
         connection = self._connection
         self._until(lambda: connection.can_send or connection.state is not State.OPEN, deadline)
 
+    def _until_can_send_part(self, deadline: float) -> None:
+        connection = self._connection
+        self._until(
+            lambda: connection.can_send_part or connection.state is not State.OPEN, deadline
+        )
+
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
@@ -289,11 +295,11 @@ class WebSocket(Driven):
         try:
             for part in parts:
                 with self._guard:
-                    self._until_can_send(deadline)
+                    self._until_can_send_part(deadline)
                     sender.add(part, now=time.monotonic())
                     self._settle()
             with self._guard:
-                self._until_can_send(deadline)
+                self._until_can_send_part(deadline)
                 sender.end(now=time.monotonic())
         except BaseException:
             with self._guard:

@@ -424,6 +424,10 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         connection = self._connection
         await self._until(lambda: connection.can_send or connection.state is not State.OPEN)
 
+    async def _until_can_send_part(self) -> None:
+        connection = self._connection
+        await self._until(lambda: connection.can_send_part or connection.state is not State.OPEN)
+
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
@@ -443,10 +447,10 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         async with aclosing(each_part(parts)) as source:
             try:
                 async for part in source:
-                    await self._until_can_send()
+                    await self._until_can_send_part()
                     sender.add(part, now=self._now())
                     self._settle()
-                await self._until_can_send()
+                await self._until_can_send_part()
                 sender.end(now=self._now())
             except BaseException:
                 sender.interrupt(now=self._now())

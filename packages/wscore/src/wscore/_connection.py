@@ -449,9 +449,10 @@ class Connection:
     ) -> None:
         """Queue the next part of a message; the first begins it, the ``final`` one ends it.
 
-        Each part is sent as a frame (RFC 6455 section 5.4). Messages that :meth:`send` queues
-        meanwhile wait until this one ends; pings and pongs go between. If it cannot be ended,
-        :meth:`fail` the connection: a message cannot be taken back.
+        Wait for :attr:`can_send_part` first. Each part is sent as a frame (RFC 6455 section
+        5.4). Messages that :meth:`send` queues meanwhile wait until this one ends; pings and
+        pongs go between. If it cannot be ended, :meth:`fail` the connection: a message cannot be
+        taken back.
 
         :raises InvalidState: the connection is not open yet.
         :raises ConnectionClosed: it is closing or closed.
@@ -638,6 +639,11 @@ class Connection:
     def can_send(self) -> bool:
         """Whether the connection is open and its send buffer below the mark."""
         return self.state is State.OPEN and self._outbox.can_send
+
+    @property
+    def can_send_part(self) -> bool:
+        """The same for :meth:`send_part`: messages that wait for this one's end do not count."""
+        return self.state is State.OPEN and self._outbox.can_send_part
 
     @property
     def can_receive(self) -> bool:

@@ -126,6 +126,7 @@ class Outbox:
     """What waits to be written on one connection.
 
     :ivar can_send: False from the high mark down to the low one.
+    :ivar can_send_part: the same, without what waits behind the message that is sent in parts.
     """
 
     __slots__ = (
@@ -134,6 +135,7 @@ class Outbox:
             "_high",
             "_low",
             "can_send",
+            "can_send_part",
             "_urgent",
             "_urgent_size",
             "_pongs",
@@ -154,7 +156,7 @@ class Outbox:
         self._threshold = 0
         self._peer_bits = 0
         self._high, self._low = config.send_marks
-        self.can_send = True
+        self.can_send = self.can_send_part = True
         # Encoded and ready: the handshake and pings; pongs.
         self._urgent: deque[tuple[bytes, Ping | None]] = deque()
         self._urgent_size = 0
@@ -373,15 +375,21 @@ class Outbox:
         buffered = self.buffered
         if buffered > self._stats.send_buffer_high_water:
             self._stats.send_buffer_high_water = buffered
-        if self._open is not None:
-            # The part that comes next goes in front of these: they must not hold it up.
-            buffered -= self._behind
         if buffered >= self._high:
             if self.can_send:
                 self.can_send = False
                 self._stats.send_pauses += 1
         elif buffered <= self._low:
             self.can_send = True
+        if self._open is None:
+            self.can_send_part = self.can_send
+            return
+        # The part that comes next goes in front of these: they must not hold it up.
+        buffered -= self._behind
+        if buffered >= self._high:
+            self.can_send_part = False
+        elif buffered <= self._low:
+            self.can_send_part = True
 
     @property
     def lost(self) -> int:

@@ -53,7 +53,7 @@ async def each_part(parts: Parts) -> AsyncGenerator[str | bytes, None]:
 class PartSender:
     """Sends as one message what comes, one part behind: the last one has to say that it is.
 
-    Wait for :attr:`Connection.can_send <wscore.Connection.can_send>` before each call.
+    Wait for :attr:`~wscore.Connection.can_send_part` before each call.
     """
 
     def __init__(self, connection: Connection) -> None:
