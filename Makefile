@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint types cover docs wheels fuzz clean
+.PHONY: help install demo test lint types cover docs wheels autobahn autobahn-quick fuzz clean
 
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 RUN := .venv/bin/python
@@ -26,7 +26,7 @@ endef
 
 help:  ## Show this list
 	@echo "make <target>, where target is one or several of:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 install: $(READY_TO_CHECK)  ## Set up .venv with the packages (editable) and every tool
 	@echo "Ready: .venv/bin/python"
@@ -53,6 +53,12 @@ cover: $(READY)  ## Measure branch coverage of wscore by tests/wscore; less than
 docs: $(READY_TO_CHECK)  ## Build the documentation into build/docs; a warning fails
 	@$(RUN) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "See build/docs/index.html"
+
+autobahn: $(READY)  ## Run the whole Autobahn test suite against every adapter, most of an hour
+	@$(RUN) -m autobahn.run $(PEERS)
+
+autobahn-quick: $(READY)  ## Run the cases of it that are done in minutes
+	@$(RUN) -m autobahn.run --quick --where-possible $(PEERS)
 
 wheels: $(READY)  ## Install each adapter alone, from its built wheel, and run its program
 	@$(RUN) tests/wheels.py
