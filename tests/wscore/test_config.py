@@ -41,6 +41,7 @@ DEFAULTS: dict[str, object] = {
     "overflow": Overflow.WAIT,
     "max_pong_buffer": 4 * KIB,
     "subprotocols": (),
+    "origins": None,
     "compression": None,
     "max_head_size": 64 * KIB,
     "max_header_line": 8 * KIB,
@@ -120,6 +121,10 @@ WRONG_VALUES: list[tuple[str, object, str]] = [
     ("subprotocols", ("",), "HTTP tokens"),
     ("subprotocols", ("caf\u00e9",), "HTTP tokens"),
     ("subprotocols", ("a", "b", "a"), "different from one another"),
+    ("origins", ("example.com",), "without a path"),
+    ("origins", ("https://example.com/",), "without a path"),
+    ("origins", ("https://",), "without a path"),
+    ("origins", ("",), "without a path"),
 ]
 
 WRONG_TYPES: list[tuple[str, object, str]] = [
@@ -134,6 +139,9 @@ WRONG_TYPES: list[tuple[str, object, str]] = [
     ("read_size", INF, "a whole number"),
     ("keep_unread", 1, "a bool"),
     ("subprotocols", "chat", "not one str"),
+    ("origins", "https://example.com", "a sequence of str and None"),
+    ("origins", {"https://example.com"}, "a sequence of str and None"),
+    ("origins", (b"https://example.com",), "a sequence of str and None"),
     ("subprotocols", (b"chat",), "a sequence of str"),
     ("entropy", b"1234", "a function"),
 ]
@@ -173,6 +181,11 @@ def test_compression_is_off_the_defaults_or_as_given() -> None:
     assert config(compression="deflate").deflate == Deflate()
     own = Deflate(level=9)
     assert config(compression=own).deflate is own
+
+
+def test_origins_are_what_browsers_send_and_none() -> None:
+    origins = ["https://example.com", "http://localhost:8000", "null", None]
+    assert config(origins=origins).origins == tuple(origins)
 
 
 def test_subprotocols_keep_their_order() -> None:

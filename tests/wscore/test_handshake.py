@@ -368,6 +368,47 @@ def test_the_reason_for_a_refusal_does_not_repeat_a_header_that_may_be_a_credent
     assert handshake.problem == "malformed HTTP: illegal header line"
 
 
+# Who may connect (SECURITY 25).
+
+
+@pytest.mark.parametrize(
+    ("origins", "sent", "accepted"),
+    [
+        (None, "https://evil.example", True),
+        (["https://good.example"], "https://good.example", True),
+        (["https://good.example"], "https://evil.example", False),
+        (["https://good.example"], "https://good.example.evil.example", False),
+        (["https://good.example"], "http://good.example", False),
+        (["https://good.example"], "https://good.example:8443", False),
+        (["https://good.example"], "null", False),
+        (["https://good.example"], None, False),
+        (["https://good.example", None], None, True),
+        (["null"], "null", True),
+        ([], "https://good.example", False),
+        ([None], "", False),
+    ],
+)
+def test_a_server_lets_in_the_pages_of_its_origins(
+    origins: list[str | None] | None, sent: str | None, accepted: bool
+) -> None:
+    headers = [] if sent is None else [("Origin", sent)]
+    handshake = server(request(*headers), origins=origins)
+    if accepted:
+        assert handshake.request is not None
+    else:
+        assert handshake.request is None
+        assert handshake.refusal is not None
+        assert handshake.refusal.status == 403
+        assert "Config.origins" in handshake.problem
+
+
+def test_two_origins_are_none_of_those_that_may_connect() -> None:
+    both = ("Origin", "https://good.example"), ("Origin", "https://evil.example")
+    handshake = server(request(*both), origins=["https://good.example"])
+    assert handshake.refusal is not None
+    assert handshake.refusal.status == 403
+
+
 # The limits of a head (SECURITY 5).
 
 

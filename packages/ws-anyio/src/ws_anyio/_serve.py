@@ -57,7 +57,7 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
     server and its connections, with 1001.
 
     Browsers let any page connect to any server, with the user's cookies, also to one that listens
-    on loopback only: check ``request.origin`` in ``on_request`` (RFC 6455 section 10.2).
+    on loopback only: say with ``origins`` whose pages may (RFC 6455 section 10.2).
 
     :param handler: an asynchronous function of the connection.
     :param host: a name or address, or several; None for every interface.

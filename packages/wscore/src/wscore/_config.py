@@ -138,6 +138,10 @@ class Config:
 
     Handshake
         :ivar subprotocols: offered by a client; known to a server; in order of preference.
+        :ivar origins: a server refuses with 403 what comes from a page of any other origin (RFC
+            6455 section 10.2); None among them lets in requests without one, as of programs
+            that are no browser. None: all are let in. Set it wherever cookies or an address are
+            enough to be let in, on loopback, too: any page that a user visits can connect there.
         :ivar compression: None, ``"deflate"``, or a :class:`~wscore.Deflate`. None, as in
             Node's ws and gorilla: it costs memory and widens what an attacker can reach.
         :ivar max_head_size: bytes of a request's or response's head. 64 KiB.
@@ -174,6 +178,7 @@ class Config:
     max_pong_buffer: int | float = 4 * KIB
 
     subprotocols: Sequence[str] = ()
+    origins: Sequence[str | None] | None = None
     compression: Deflate | Literal["deflate"] | None = None
     max_head_size: int | float = 64 * KIB
     max_header_line: int | float = 8 * KIB
@@ -216,6 +221,12 @@ class Config:
                 raise _wrong(self, "subprotocols", "HTTP tokens (RFC 9110 5.6.2)", ValueError)
         if len(set(self.subprotocols)) != len(self.subprotocols):
             raise _wrong(self, "subprotocols", "different from one another", ValueError)
+        if self.origins is not None:
+            if isinstance(self.origins, str) or not isinstance(self.origins, Sequence):
+                raise _wrong(self, "origins", "a sequence of str and None, or None", TypeError)
+            object.__setattr__(self, "origins", tuple(self.origins))
+            for origin in self.origins:
+                _check_origin(self, origin)
         if not callable(self.entropy):
             raise _wrong(self, "entropy", "a function from int to bytes", TypeError)
 
@@ -287,6 +298,7 @@ class ConfigOptions(TypedDict, total=False):
     overflow: Overflow | OverflowName
     max_pong_buffer: int | float
     subprotocols: Sequence[str]
+    origins: Sequence[str | None] | None
     compression: Deflate | Literal["deflate"] | None
     max_head_size: int | float
     max_header_line: int | float
@@ -318,6 +330,16 @@ def _wrong(owner: object, name: str, allowed: str, kind: type[Exception]) -> Exc
 def _check_type(owner: object, name: str, kind: type, allowed: str) -> None:
     if not isinstance(getattr(owner, name), kind):
         raise _wrong(owner, name, allowed, TypeError)
+
+
+def _check_origin(owner: object, origin: object) -> None:
+    """Refuse what no browser sends (RFC 6454 section 7.1), and so would let nobody in."""
+    if origin is not None and not isinstance(origin, str):
+        raise _wrong(owner, "origins", "a sequence of str and None, or None", TypeError)
+    _, _, host = (origin or "").partition("://")
+    if origin not in (None, "null") and (not host or "/" in host):
+        allowed = 'origins like "https://example.com", without a path; "null"; or None'
+        raise _wrong(owner, "origins", allowed, ValueError)
 
 
 def _is_number(value: object, *, whole: bool) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 import h11
@@ -49,6 +49,7 @@ any honest one). h11 takes time quadratic in the length of such a line: 10 ms fo
 
 _BODIES: Final = {
     400: "The request is malformed or is not a WebSocket handshake.\n",
+    403: "Pages of this origin may not connect.\n",
     414: "The request line is too long.\n",
     426: "This is a WebSocket server: upgrade to version 13 of the protocol.\n",
     431: "The header fields are too large.\n",
@@ -261,7 +262,9 @@ class ServerHandshake:
         try:
             end = self._scanner.find_end(self._buffer)
             if end is not None:
-                self.request = _parse_request(bytes(self._buffer[:end]))
+                request = _parse_request(bytes(self._buffer[:end]))
+                _check_origin(request, self._config.origins)
+                self.request = request
                 del self._buffer[:end]
         except _Violation as violation:
             self.refusal = _refusal(violation.status)
@@ -621,6 +624,12 @@ def _check_subprotocols(subprotocols: tuple[str, ...]) -> None:
         raise _Violation("the request offers a subprotocol that is not a token")
     if len(set(subprotocols)) != len(subprotocols):
         raise _Violation("the request offers a subprotocol twice")
+
+
+def _check_origin(request: Request, origins: Sequence[str | None] | None) -> None:
+    # RFC 6455 section 10.2: a page's origin is what the browser says that it is.
+    if origins is not None and request.origin not in origins:
+        raise _Violation("the request's Origin is not one of Config.origins", 403)
 
 
 # A server's answer, as a client reads it (RFC 6455 section 4.1).
