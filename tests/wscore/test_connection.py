@@ -999,3 +999,16 @@ def test_a_timeout_of_opening_is_both_a_handshake_error_and_a_timeout() -> None:
     with pytest.raises(OpenTimeout) as caught:
         connection.poll_open()
     assert isinstance(caught.value, TimeoutError)
+
+
+def test_the_error_of_a_lost_transport_holds_no_frames() -> None:
+    """They would hold the connection, which holds the error: garbage, with sockets in it."""
+    connection = Connection.upgraded(Role.CLIENT, now=0.0)
+    try:
+        raise OSError("gone")
+    except OSError as error:
+        connection.transport_lost(error, now=0.0)
+    reason = connection.close_reason
+    assert reason is not None
+    assert isinstance(reason.error, OSError)
+    assert reason.error.__traceback__ is None

@@ -244,14 +244,34 @@ def full_then_pinged() -> tuple[RawPeer, Frame]:
 def test_the_deadline_stands_still_while_we_do_not_read() -> None:
     peer, _ = full_then_pinged()
     assert peer.connection.deadline == 40.0  # of the next ping
-    peer.wait(HOUR)
+    for _ in range(180):
+        peer.wait(20.0)
+        peer.read()
+    assert peer.now > HOUR
     assert peer.is_open()
-    assert peer.connection.stats.pings_sent == 1
+
+
+def test_pings_go_on_while_we_do_not_read() -> None:
+    """A peer that is gone answers what is written with a reset; nothing else would tell."""
+    peer, _ = full_then_pinged()
+    peer.wait(20.0)
+    assert [head for head, _ in peer.read()] == [PING]
+    peer.wait(20.0)
+    assert [head for head, _ in peer.read()] == [PING]
+
+
+def test_a_ping_that_has_not_left_is_not_followed_by_another() -> None:
+    peer = RawPeer.opened(Config(send_timeout=NEVER))
+    stop_reading(peer)
+    peer.wait(HOUR)
+    assert [head for head, _ in peer.read()] == [PING]
 
 
 def test_the_deadline_goes_on_when_we_read_again() -> None:
     peer, _ = full_then_pinged()
-    peer.wait(100.0)
+    for _ in range(5):
+        peer.wait(20.0)
+        peer.read()
     for _ in range(5):
         peer.connection.take_message(now=peer.now)
     assert peer.connection.want_read == 0

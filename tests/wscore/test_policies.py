@@ -255,6 +255,18 @@ def offered_subprotocols(config: Config) -> tuple[str, ...]:
     return connection.request.subprotocols
 
 
+def pages_let_in(config: Config) -> tuple[str | None, ...]:
+    """Of three: none, a good one, another."""
+
+    def is_let_in(origin: str | None) -> bool:
+        headers = {} if origin is None else {"Origin": origin}
+        pair = Pair(server=config, request=Request("/", "example.com", headers))
+        pair.settle()
+        return pair.server.state is State.OPEN
+
+    return tuple(filter(is_let_in, (None, "https://good.example", "https://example.com")))
+
+
 def agreed_extension(config: Config) -> str | None:
     response = Pair.opened(config, config).client.response
     assert response is not None
@@ -356,6 +368,11 @@ NUMBERS: dict[str, Number] = {
     "overflow": Number(overflow, "wait", {policy: policy.value for policy in Overflow}),
     "max_pong_buffer": Number(bytes_of_pongs, 4 * KIB, {0: 64, 128: 128, 16 * KIB: 16 * KIB}),
     "subprotocols": Number(offered_subprotocols, (), same(("chat",), ("b", "a"))),
+    "origins": Number(
+        pages_let_in,
+        (None, "https://good.example", "https://example.com"),
+        same((None,), ("https://good.example",), (None, "https://example.com"), ()),
+    ),
     "compression": Number(
         agreed_extension,
         None,

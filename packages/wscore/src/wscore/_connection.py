@@ -301,8 +301,12 @@ class Connection:
     def transport_lost(self, error: BaseException | None = None, *, now: float) -> None:
         """Reading or writing failed, or the transport is gone for another reason.
 
-        :param error: what failed, if anything did: the cause of what is raised from now on.
+        :param error: what failed, if anything did: the cause of what is raised from now on. Its
+            traceback is taken off: the connection would be held by the frames in it, and they by
+            the connection.
         """
+        if error is not None:
+            error.__traceback__ = None
         if self.state is State.CLOSED:
             self._timers.stop_all()
             return
@@ -984,13 +988,10 @@ class Connection:
         if self.state is not State.OPEN:
             return
         frame = decode_close(payload)
-        inbox = self._the_inbox()
-        if isinstance(frame, Failure):
-            inbox.refuse(frame)
-            return
+        assert isinstance(frame, CloseFrame), "a bad one is the decoder's failure"
         self._close_received = frame
         self._reason = CloseReason(frame.code, frame.reason, CloseBy.PEER, Cause.PEER_CLOSED)
-        inbox.finish()
+        self._the_inbox().finish()
         self._become_closing(frame, now, flush=True)
 
     def _check_more_comes(self, now: float) -> None:
@@ -1036,11 +1037,16 @@ class Connection:
     # ------------------------------------------------------------------------- liveness
 
     def _send_keepalive(self, now: float) -> None:
-        """One keepalive ping unanswered at a time."""
-        if self._awaiting:
+        """One keepalive ping unanswered at a time, as long as answers are read.
+
+        While they are not, another one goes each time the last has left: that the peer is gone
+        shows only when something is written.
+        """
+        ping = self._keepalive
+        if self._awaiting and (self.want_read or ping is None or ping.left is None):
             return
-        if self._keepalive is not None:
-            self._pings.forget(self._keepalive)
+        if ping is not None:
+            self._pings.forget(ping)
         self._keepalive = ping = self._pings.add(None, now, keepalive=True)
         self._awaiting = True
         self._slept = False

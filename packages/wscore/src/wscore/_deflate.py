@@ -369,9 +369,8 @@ class Inflater:
         """Decompress the next piece of a message, cut anywhere, to the end of ``into``.
 
         :param limit: the most bytes that this call may append.
-        :returns: False as soon as there is more output than that: ``into`` has got no more than
-            ``limit`` bytes, at most 64 KiB were decompressed beyond, and the inflater is of no
-            further use.
+        :returns: False as soon as there is more output than that: ``into`` has got ``limit``
+            bytes, at most 64 KiB were decompressed beyond, and the inflater is of no further use.
         :raises CorruptData: this is not DEFLATE, or refers to what was never sent.
         """
         end = len(into) + limit
@@ -402,7 +401,9 @@ class Inflater:
             self._window.clear()
 
     def _start(self) -> zlib._Decompress:
-        return zlib.decompressobj(-self._bits, self._window)
+        # zlib would hold distances against a smaller window only from one call to the next: what
+        # it takes would depend on how the message is cut. Between messages the window is ours.
+        return zlib.decompressobj(-zlib.MAX_WBITS, self._window)
 
     def _inflate(self, data: BytesLike, into: bytearray, end: int | float) -> bool:
         window_size = 1 << self._bits
@@ -417,6 +418,7 @@ class Inflater:
             except zlib.error as error:
                 raise CorruptData(f"compressed message is corrupt: {error}") from error
             if len(output) > room:
+                into += output[: int(room)]
                 return False
             into += output
             self._window += output[-window_size:]

@@ -282,11 +282,16 @@ class Decoder:
                 payload = buffer[payload_at:done]
                 if masked:
                     payload = mask(payload, buffer[payload_at - 4 : payload_at])
-                at = done
-                frames.append((head, payload, 0))
                 if head & OPCODE == CLOSE:
+                    close = decode_close(payload)
+                    if isinstance(close, Failure):
+                        self.failure = close
+                        break
+                    frames.append((head, payload, 0))
                     self._end()
                     return frames
+                at = done
+                frames.append((head, payload, 0))
                 continue
             if not self._admit(head, length):
                 break

@@ -156,10 +156,6 @@ class Inbox:
             lost.feed(leftover)
             self._lost += lost.begun
 
-    def refuse(self, failure: Failure) -> None:
-        """A Close frame breaks a rule: that is the end."""
-        self._fail(failure)
-
     def finish(self) -> None:
         """Take no more messages in. What was received can still be taken."""
         self._over = True
@@ -217,7 +213,8 @@ class Inbox:
             room = self._config.max_message_size - self._total
             try:
                 if not self._inflater.feed(payload, data, room):
-                    return self._too_big()
+                    # What comes first in the message is what it fails for, however it is cut.
+                    return self._check_text(final=False) or self._too_big()
             except CorruptData as error:
                 return Failure(Cause.INVALID_DATA, str(error))
         else:
