@@ -87,7 +87,9 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
     async def _connect_transport(
         self, loop: asyncio.AbstractEventLoop, websocket: WebSocket
     ) -> None:
-        options = tls_options(self._ssl) if self._ssl else {}
+        options = {}
+        if self._ssl is not None:
+            options = tls_options(self._ssl, close_timeout=self._config.close_timeout)
         async with within_open_timeout(websocket):
             try:
                 await loop.connect_accepted_socket(lambda: Link(websocket), self._sock, **options)

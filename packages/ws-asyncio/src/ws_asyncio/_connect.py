@@ -131,5 +131,6 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
     def _tls_options(self, destination: Destination) -> dict[str, Any]:
         if not destination.url.secure:
             return {}
-        options = tls_options(self._ssl or tls.create_default_context())
+        context = self._ssl or tls.create_default_context()
+        options = tls_options(context, close_timeout=self._config.close_timeout)
         return {**options, "server_hostname": destination.tls_name}

@@ -40,9 +40,8 @@ async def connect_through(
         await opened
         if url.secure:
             # The context goes by another name here.
-            secured = await loop.start_tls(
-                transport, link, options["ssl"], server_hostname=options["server_hostname"]
-            )
+            within = {name: value for name, value in options.items() if name != "ssl"}
+            secured = await loop.start_tls(transport, link, options["ssl"], **within)
             transport = cast(asyncio.Transport, secured)
         else:
             transport.set_protocol(link)

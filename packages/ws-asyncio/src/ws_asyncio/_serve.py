@@ -96,7 +96,11 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         self._tls: Final[dict[str, Any]] = {}
         if ssl is not None:
             # The TLS handshake comes before the connection's own timer can run.
-            self._tls.update(tls_options(ssl, config.open_timeout))
+            self._tls.update(
+                tls_options(
+                    ssl, close_timeout=config.close_timeout, open_timeout=config.open_timeout
+                )
+            )
 
     def __await__(self) -> Generator[Any, None, Server]:
         return self._listen().__await__()

@@ -503,13 +503,21 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def tls_options(context: tls.SSLContext, open_timeout: float = math.inf) -> dict[str, Any]:
+def tls_options(
+    context: tls.SSLContext, *, close_timeout: float, open_timeout: float = math.inf
+) -> dict[str, Any]:
     """Arguments for transports over TLS.
 
+    :param close_timeout: seconds for its end: a stream that is cut off, without close_notify,
+        ends for asyncio only when these are over.
     :param open_timeout: seconds for its handshake, unless that is within a timeout already, which
         then is the one to say that it passed.
     """
-    return {"ssl": context, "ssl_handshake_timeout": min(open_timeout, _A_DAY)}
+    return {
+        "ssl": context,
+        "ssl_handshake_timeout": min(open_timeout, _A_DAY),
+        "ssl_shutdown_timeout": min(close_timeout, _A_DAY),
+    }
 
 
 _A_DAY = 86_400.0
