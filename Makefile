@@ -7,6 +7,7 @@
 
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 RUN := .venv/bin/python
+FUZZ_SECONDS ?= 60
 PROJECTS := pyproject.toml $(wildcard packages/*/pyproject.toml)
 PACKAGES := $(patsubst %/pyproject.toml,--editable %,$(wildcard packages/*/pyproject.toml))
 
@@ -63,8 +64,11 @@ autobahn-quick: $(READY)  ## Run the cases of it that are done in minutes
 wheels: $(READY)  ## Install each adapter alone, from its built wheel, and run its program
 	@$(RUN) tests/wheels.py
 
-fuzz: $(READY)  ## Let Hypothesis search the core for long
-	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest -m hypothesis tests/wscore
+# Where atheris has no wheel, building it takes a Clang of its own: better without.
+fuzz: $(READY)  ## Let Hypothesis search the core for long, then atheris, FUZZ_SECONDS a target
+	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest -m hypothesis tests/wscore tests/fuzz
+	@$(RUN) -m pip install --quiet --only-binary atheris --group fuzz 2>/dev/null || true
+	@$(RUN) -m tests.fuzz.with_atheris $(FUZZ_SECONDS)
 
 clean:  ## Remove .venv and everything else that was made here
 	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
