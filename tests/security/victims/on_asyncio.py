@@ -1,0 +1,72 @@
+"""A server and a client of ws_asyncio: ``server <certificate>`` or ``client <authority>``.
+
+The last argument names the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Callable
+
+import uvloop
+from tests.security.victims import visits
+from tests.security.victims.policy import CONFIG, FLOOD, figures, say
+
+from ws_asyncio import Server, WebSocket, connect, serve
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+servers: list[Server] = []
+
+
+async def handle(websocket: WebSocket) -> None:
+    assert websocket.request is not None
+    match websocket.request.target:
+        case "/figures":
+            connections = sum(len(server.connections) for server in servers)
+            tasks = len(asyncio.all_tasks())
+            await websocket.send(figures(tasks=tasks, connections=connections).to_json())
+        case "/silent":
+            await websocket.wait_closed()
+        case "/flood":
+            while True:
+                await websocket.send(FLOOD)
+        case _:
+            async for message in websocket:
+                await websocket.send(message)
+
+
+async def be_attacked(certificate: str) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    async with (
+        serve(handle, "127.0.0.1", 0, config=CONFIG) as plain,
+        serve(handle, "127.0.0.1", 0, config=CONFIG, ssl=tls) as secure,
+    ):
+        servers.extend([plain, secure])
+        say(plain=plain.port, secure=secure.port)
+        await plain.serve_forever()
+
+
+async def visit(url: str, tls: ssl.SSLContext | None) -> visits.Visit:
+    with visits.recorded() as seen:
+        async with connect(url, ssl=tls, config=CONFIG) as websocket:
+            seen.open(websocket)
+            async for message in websocket:
+                seen.messages.append(message)
+                await websocket.send(message)
+    return seen
+
+
+if __name__ == "__main__":
+    _, role, certificate, loop = sys.argv
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        if role == "server":
+            runner.run(be_attacked(certificate))
+        for url, tls in visits.asked_for(certificate):
+            visits.tell(runner.run(visit(url, tls)))

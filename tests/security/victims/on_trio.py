@@ -1,0 +1,61 @@
+"""A server and a client of ws_trio: ``server <certificate>`` or ``client <authority>``."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+
+import trio
+from tests.security.victims import visits
+from tests.security.victims.policy import CONFIG, FLOOD, figures, say
+
+from ws_trio import Server, WebSocket, connect, serve
+
+servers: list[Server] = []
+
+
+async def handle(websocket: WebSocket) -> None:
+    assert websocket.request is not None
+    match websocket.request.target:
+        case "/figures":
+            connections = sum(len(server.connections) for server in servers)
+            tasks = trio.lowlevel.current_statistics().tasks_living
+            await websocket.send(figures(tasks=tasks, connections=connections).to_json())
+        case "/silent":
+            await websocket.wait_closed()
+        case "/flood":
+            while True:
+                await websocket.send(FLOOD)
+        case _:
+            async for message in websocket:
+                await websocket.send(message)
+
+
+async def be_attacked(certificate: str) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    async with (
+        serve(handle, "127.0.0.1", 0, config=CONFIG) as plain,
+        serve(handle, "127.0.0.1", 0, config=CONFIG, ssl=tls) as secure,
+    ):
+        servers.extend([plain, secure])
+        say(plain=plain.port, secure=secure.port)
+        await plain.serve_forever()
+
+
+async def visit(url: str, tls: ssl.SSLContext | None) -> visits.Visit:
+    with visits.recorded() as seen:
+        async with connect(url, ssl=tls, config=CONFIG) as websocket:
+            seen.open(websocket)
+            async for message in websocket:
+                seen.messages.append(message)
+                await websocket.send(message)
+    return seen
+
+
+if __name__ == "__main__":
+    _, role, certificate = sys.argv
+    if role == "server":
+        trio.run(be_attacked, certificate)
+    for url, tls in visits.asked_for(certificate):
+        visits.tell(trio.run(visit, url, tls))
