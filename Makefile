@@ -3,11 +3,12 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint types cover docs wheels autobahn autobahn-quick fuzz clean
+.PHONY: help install demo test test-long soak lint types cover docs wheels autobahn autobahn-quick fuzz fuzz-quick clean
 
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 RUN := .venv/bin/python
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 300
 PROJECTS := pyproject.toml $(wildcard packages/*/pyproject.toml)
 PACKAGES := $(patsubst %/pyproject.toml,--editable %,$(wildcard packages/*/pyproject.toml))
 
@@ -38,6 +39,12 @@ demo: $(READY)  ## Talk to our own server and to others', and show it
 test: $(READY)  ## Run every test
 	@$(RUN) -m pytest
 
+test-long: $(READY)  ## Run the tests that wait for deadlines, and 10,000 simulations of faults
+	@SEEDS=10000 $(RUN) -m pytest -m "long or seeds" tests
+
+soak: $(READY)  ## Let 1,000 clients, good and bad, at each server for SOAK_SECONDS
+	@$(RUN) -m tests.security.soak --seconds $(SOAK_SECONDS) $(VARIANTS)
+
 lint: $(READY_TO_CHECK)  ## Check style and formatting
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
@@ -64,9 +71,13 @@ autobahn-quick: $(READY)  ## Run the cases of it that are done in minutes
 wheels: $(READY)  ## Install each adapter alone, from its built wheel, and run its program
 	@$(RUN) tests/wheels.py
 
-# Where atheris has no wheel, building it takes a Clang of its own: better without.
 fuzz: $(READY)  ## Let Hypothesis search the core for long, then atheris, FUZZ_SECONDS a target
 	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest -m hypothesis tests/wscore tests/fuzz
+	@$(MAKE) --no-print-directory fuzz-quick FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+# Where atheris has no wheel, building it takes a Clang of its own: better without.
+fuzz-quick: FUZZ_SECONDS = 5
+fuzz-quick: $(READY)  ## Let atheris search the core for seconds, where it can be installed
 	@$(RUN) -m pip install --quiet --only-binary atheris --group fuzz 2>/dev/null || true
 	@$(RUN) -m tests.fuzz.with_atheris $(FUZZ_SECONDS)
 

@@ -113,6 +113,11 @@ class Victim:
         grown = self._memory("VmHWM") - before
         assert grown <= limit, f"{grown / MIB:.1f} MiB more, {limit / MIB:.0f} are allowed"
 
+    @property
+    def resident(self) -> int:
+        """Its resident memory, in bytes."""
+        return self._memory("VmRSS")
+
     def _memory(self, name: str) -> int:
         status = Path("/proc", str(self._process.pid), "status").read_text()
         (line,) = (line for line in status.splitlines() if line.startswith(f"{name}:"))

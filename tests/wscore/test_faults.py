@@ -52,6 +52,7 @@ def simulate(seed: int) -> None:
         simulation.undo()
 
 
+@pytest.mark.seeds
 def test_whatever_happens_the_rules_hold() -> None:
     for seed in seeds(1000):
         try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 import sys
+from functools import partial
 
 import trio
 from tests.security.victims import visits
-from tests.security.victims.policy import CONFIG, FLOOD, figures, say
+from tests.security.victims.policy import CONFIG, FLOOD, MAX_CONNECTIONS, figures, say
 
 from ws_trio import Server, WebSocket, connect, serve
 
@@ -34,10 +35,8 @@ async def handle(websocket: WebSocket) -> None:
 async def be_attacked(certificate: str) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
-    async with (
-        serve(handle, "127.0.0.1", 0, config=CONFIG) as plain,
-        serve(handle, "127.0.0.1", 0, config=CONFIG, ssl=tls) as secure,
-    ):
+    listen = partial(serve, handle, "127.0.0.1", 0, config=CONFIG, max_connections=MAX_CONNECTIONS)
+    async with listen() as plain, listen(ssl=tls) as secure:
         servers.extend([plain, secure])
         say(plain=plain.port, secure=secure.port)
         await plain.serve_forever()
