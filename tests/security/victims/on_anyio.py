@@ -58,7 +58,7 @@ async def visit(url: str, tls: ssl.SSLContext | None) -> visits.Visit:
         async with connect(url, ssl=tls, config=CONFIG) as websocket:
             seen.open(websocket)
             async for message in websocket:
-                seen.messages.append(message)
+                seen.messages += 1
                 await websocket.send(message)
     return seen
 

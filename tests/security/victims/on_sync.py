@@ -44,7 +44,7 @@ def visit(url: str, tls: ssl.SSLContext | None) -> visits.Visit:
     with visits.recorded() as seen, connect(url, ssl=tls, config=CONFIG) as websocket:
         seen.open(websocket)
         for message in websocket:
-            seen.messages.append(message)
+            seen.messages += 1
             websocket.send(message)
     return seen
 
