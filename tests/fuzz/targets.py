@@ -370,9 +370,10 @@ def check_slicing(
         # before a violation in front of it depends on what else has come by then.
         assert (whole.reason is None) is (sliced.reason is None)
         return plays[0], whole
-    if how.compressed and whole.cause is sliced.cause is Cause.INVALID_DATA:
-        # zlib gives nothing of a piece that is corrupt further on, so text that is wrong before
-        # that may go unseen: it is invalid data either way, in other words.
+    if how.compressed and whole.reason != sliced.reason:
+        # zlib gives nothing of a piece that is corrupt further on. Which of two rules is broken
+        # first, in a message that breaks both, cannot be told then.
+        assert {whole.cause, sliced.cause} <= {Cause.INVALID_DATA, Cause.TOO_BIG}
         whole, sliced = replace(whole, reason=None), replace(sliced, reason=None)
     assert whole == sliced
     return plays[0], outcomes[0]
