@@ -739,7 +739,7 @@ def test_data_behind_a_full_queue_is_judged_only_when_it_is_decoded() -> None:
     peer.send(PING, b"still here")
     assert peer.read() == [(PONG, b"still here")]
     assert peer.connection.close_reason is None
-    assert peer.connection.take_message(now=0.0) == "first"
+    assert peer.take_all() == ["first"]
     assert reason_of(peer.connection).cause is Cause.INVALID_DATA
 
 
@@ -816,6 +816,44 @@ def test_a_violation_with_nothing_ahead_takes_effect_at_once() -> None:
     peer = RawPeer.opened()
     peer.send(RESERVED)
     assert peer.is_over()
+
+
+def test_what_was_taken_before_a_violation_can_still_be_answered() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    peer.send(FIN | TEXT, b"question")
+    assert connection.take_message(now=0.0) == "question"
+    peer.send(RESERVED)
+    assert connection.send("answer", now=0.0)
+    assert peer.read() == [(FIN | TEXT, b"answer")]
+    assert connection.can_receive
+    with pytest.raises(ConnectionClosed, match="reserved opcode"):
+        connection.take_message(now=0.0)
+
+
+def test_an_answer_that_does_not_come_delays_a_violation_for_a_while() -> None:
+    peer = RawPeer.opened()
+    peer.send(FIN | TEXT, b"question")
+    assert peer.connection.take_message(now=0.0) == "question"
+    peer.send(RESERVED)
+    assert peer.time_of(peer.is_over) == 1.0
+
+
+def test_who_asked_for_more_has_answered() -> None:
+    peer = RawPeer.opened()
+    peer.send(FIN | TEXT, b"question")
+    assert peer.connection.take_message(now=0.0) == "question"
+    assert peer.connection.take_message(now=0.0) is None
+    peer.send(RESERVED)
+    assert peer.is_over()
+
+
+def test_the_end_of_the_stream_waits_for_no_answer() -> None:
+    peer = RawPeer.opened()
+    peer.send(FIN | TEXT, b"question")
+    assert peer.connection.take_message(now=0.0) == "question"
+    peer.end()
+    assert reason_of(peer.connection).cause is Cause.EOF
 
 
 def test_what_follows_a_violation_is_not_processed() -> None:

@@ -835,11 +835,17 @@ class Connection:
         return self.state is State.OPEN and self._the_inbox().end is not None
 
     def _note_end(self, now: float) -> None:
-        """A violation or end of stream was found: it waits behind the messages ahead of it."""
+        """A violation or end of stream was found: it waits behind the messages ahead of it.
+
+        A violation waits for the answer to the last of them, too: else it would be luck whether
+        that still gets out. There is no such hope when the peer is gone.
+        """
         self._end_noted = True
         self._close_by = now + self.config.close_timeout
         self._timers.stop(Timer.MESSAGE)
-        if self._the_inbox().waiting:
+        inbox = self._the_inbox()
+        assert inbox.end is not None
+        if inbox.waiting or (inbox.answering and inbox.end.cause is not Cause.EOF):
             self._timers.start(Timer.FAIL, now + self.config.fail_delay)
         else:
             self._meet_end(now)
@@ -999,7 +1005,9 @@ class Connection:
         if self.state is State.CONNECTING:
             return
         if self.state is State.OPEN:
-            if self._the_inbox().end is None:
+            inbox = self._the_inbox()
+            inbox.answering = False
+            if inbox.end is None:
                 return
             self._meet_end(now)
         raise ConnectionClosed(self._current_reason())

@@ -46,7 +46,7 @@ class Inbox:
         *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
         *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
         *("_opcode", "_compressed", "_data", "_checked", "_total", "begun"),
-        *("_streaming", "_dropping", "_over", "_lost"),
+        *("_streaming", "_dropping", "_over", "_lost", "answering"),
     )
 
     def __init__(
@@ -85,6 +85,8 @@ class Inbox:
         # The connection is past its end: what is broken now only counts as unread.
         self._over = False
         self._lost = 0
+        # The application has taken a message, and has not asked for another since.
+        self.answering = False
 
     # -- what comes in
 
@@ -291,6 +293,7 @@ class Inbox:
             return None
         message, size = self._queue.popleft()
         self._size -= size
+        self.answering = True
         if self.full and len(self._queue) <= self._low and self._size <= self._low_bytes:
             self.full = False
         return message
