@@ -198,6 +198,8 @@ def run_example(name: str, *arguments: str) -> subprocess.Popen[str]:
 @contextmanager
 def example_serving(name: str) -> Iterator[str]:
     """The URL that an example says it listens on; it is interrupted at the end."""
+    # What runs in the background of a shell ignores Ctrl-C, and so would the example.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with run_example(name, "0") as server:
         assert server.stdout is not None
         try:

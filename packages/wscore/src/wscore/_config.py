@@ -98,8 +98,9 @@ class Config:
         :ivar close_timeout: from the first close or failure to the end of the transport, one
             absolute deadline that nothing extends. 10 s, as in websockets and aiohttp.
         :ivar fail_timeout: how long a violation or an end of stream waits behind messages that
-            came before it and are not taken, or, a violation, not answered yet; at most half of ``close_timeout``. 1 s
-            (arbitrary: longer than an honest consumer needs for its queue).
+            came before it and are not taken yet, and a violation until the last one is answered;
+            at most half of ``close_timeout``. 1 s (arbitrary: longer than an honest consumer
+            needs for its queue).
         :ivar send_timeout: bytes wait to be written and the transport takes none: the peer is
             dead, or as good as dead. 30 s (arbitrary: three times a bad mobile hand-over).
         :ivar idle_timeout: no application message in either direction. Off.
