@@ -55,7 +55,7 @@ types: $(READY_TO_CHECK)  ## Check types with mypy (strict) and pyright
 
 # By its own tests alone: what an adapter's tests happen to pass through is not tested.
 cover: $(READY)  ## Measure branch coverage of wscore by tests/wscore; less than 100 % fails
-	@$(RUN) -m coverage run -m pytest tests/wscore
+	@HYPOTHESIS_PROFILE=cover $(RUN) -m coverage run -m pytest -q tests/wscore
 	@$(RUN) -m coverage report
 
 docs: $(READY_TO_CHECK)  ## Build the documentation into build/docs; a warning fails

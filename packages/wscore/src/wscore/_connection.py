@@ -961,7 +961,7 @@ class Connection:
     def _advance(self, now: float) -> None:
         """Decode what the inbox may take, and act on what comes with it.
 
-        Pings come only while it is OPEN: they were looked for in all that came before its end.
+        Control frames come only while it is OPEN: they were looked for in all that came before.
         """
         inbox = self._the_inbox()
         before = self._received_so_far()
@@ -991,8 +991,6 @@ class Connection:
 
     def _receive_close(self, payload: bytes, now: float) -> None:
         """The peer's Close frame, in order or found by looking ahead: it waits for nothing."""
-        if self.state is not State.OPEN:
-            return
         frame = decode_close(payload)
         assert isinstance(frame, CloseFrame), "a bad one is the decoder's failure"
         self._close_received = frame
