@@ -125,7 +125,8 @@ class Config:
         :ivar max_queue_bytes: the same in bytes. ``None``: ``max_message_size``, or 1 MiB if
             that is inf.
         :ivar control_look_ahead: raw bytes read behind a full queue in search of pings, pongs
-            and Close frames. 64 KiB. 0 stops reading while the queue is full.
+            and Close frames. 64 KiB. 0: nothing is read or looked at behind a full queue; so with
+            ``max_queue=1`` each message is handed over before anything behind it counts.
         :ivar read_size: the most bytes that one read may bring. 256 KiB, as in asyncio.
         :ivar keep_unread: after this side closes, messages received before can still be taken;
             otherwise they are dropped and counted.

@@ -61,6 +61,7 @@ class Inbox:
             max_message_size=config.max_message_size,
             max_fragment_size=config.max_fragment_size,
             max_fragments=config.max_fragments,
+            in_order=config.control_look_ahead == 0,
         )
         self._decoding = True
         # For what comes when nothing but the peer's Close frame matters.
