@@ -219,6 +219,12 @@ def is_answered(config: Config) -> bool:
     return peer.read() == [(PONG, b"?")]
 
 
+def is_shown(config: Config) -> bool:
+    peer = RawPeer.opened(config)
+    peer.send(PING, b"?")
+    return peer.connection.can_take_control
+
+
 def send_marks(config: Config) -> tuple[float, float]:
     """Bytes buffered from which sending is to stop, and down to which it may go on."""
 
@@ -368,6 +374,7 @@ NUMBERS: dict[str, Number] = {
     ),
     "ping_if_silent": Number(spares_pings, False, same(True)),
     "answer_pings": Number(is_answered, True, same(False)),
+    "show_pings": Number(is_shown, False, same(True)),
     "max_message_size": Number(message_size, MIB, same(0, 125, 70_000, NEVER)),
     "max_fragment_size": Number(
         fragment_size, NEVER, same(0, 125, 70_000), {"max_message_size": NEVER}
@@ -1073,6 +1080,14 @@ def test_pings_and_pongs_for_the_application_keep_their_places_between_messages(
     assert peer.connection.take_message(now=0.0) == "2"
     assert peer.connection.poll_pong(mine) == 0.0
     assert peer.read() == [(PING, b"mine")]
+
+
+def test_pings_that_are_shown_are_answered_all_the_same() -> None:
+    peer = RawPeer.opened(Config(show_pings=True))
+    peer.send(PING, b"a")
+    peer.send(PONG, b"b")
+    assert peer.read() == [(PONG, b"a")]
+    assert controls(peer) == [ControlFrame(9, b"a"), ControlFrame(10, b"b")]
 
 
 def test_pings_for_the_application_are_there_when_the_connection_has_ended() -> None:

@@ -117,6 +117,7 @@ class Config:
             ``ping_interval``. False: in any case, and so ``latency`` is never old.
         :ivar answer_pings: a ping is answered as soon as it is read. False: pings and pongs are
             for the application, by :meth:`Connection.take_control`.
+        :ivar show_pings: the application can take pings and pongs though pings are answered.
 
     Receiving
         :ivar max_message_size: bytes of a message, text measured in UTF-8, after inflation.
@@ -172,6 +173,7 @@ class Config:
     sleep_tolerance: float = 1.0
     ping_if_silent: bool = False
     answer_pings: bool = True
+    show_pings: bool = False
 
     max_message_size: int | float = MIB
     max_fragment_size: int | float = INF
@@ -211,6 +213,7 @@ class Config:
         _check_type(self, "keep_unread", bool, "a bool")
         _check_type(self, "ping_if_silent", bool, "a bool")
         _check_type(self, "answer_pings", bool, "a bool")
+        _check_type(self, "show_pings", bool, "a bool")
         try:
             object.__setattr__(self, "overflow", Overflow(self.overflow))
         except ValueError:
@@ -299,6 +302,7 @@ class ConfigOptions(TypedDict, total=False):
     sleep_tolerance: float
     ping_if_silent: bool
     answer_pings: bool
+    show_pings: bool
     max_message_size: int | float
     max_fragment_size: int | float
     max_fragments: int | float

@@ -610,11 +610,11 @@ class Connection:
         return part
 
     def take_control(self) -> ControlFrame | None:
-        """With ``answer_pings=False``: the peer's next ping or pong; None: not yet, or not next.
+        """The peer's next ping or pong; None: not yet, or not next.
 
-        A ping is for the caller to answer, by :meth:`pong`. Both wait behind the messages that
-        came before them, unless looking ahead found them, and are there, too, when the connection
-        has ended.
+        There are some with ``answer_pings=False``, when a ping is for the caller to answer, by
+        :meth:`pong`, and with ``show_pings=True``. They wait behind the messages that came before
+        them, unless looking ahead found them, and are there, too, when the connection has ended.
         """
         inbox = self._inbox
         return None if inbox is None else self._controls.take(inbox.taken)
@@ -1007,7 +1007,7 @@ class Connection:
             self._finish_closing()
 
     def _receive_ping_or_pong(self, frame: ControlFrame, place: int, now: float) -> None:
-        if not self.config.answer_pings:
+        if self.config.show_pings or not self.config.answer_pings:
             self._controls.put(place, frame)
         if frame.opcode != PING:
             self._pings.answer(frame.payload, now)
