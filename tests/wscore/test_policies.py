@@ -1107,6 +1107,18 @@ def test_a_flood_of_pings_that_the_application_does_not_take_is_bounded() -> Non
     assert controls(peer) == [ControlFrame(9, b"next")]
 
 
+def test_control_frames_that_are_found_after_the_end_change_nothing() -> None:
+    peer = RawPeer.opened(Config(max_queue=1, control_look_ahead=0))
+    data = (FIN | TEXT, b"1"), (PING, b"late"), (FIN | TEXT, b"2"), (CLOSE, b"")
+    peer.send_raw(b"".join(peer.frame(*each) for each in data))
+    peer.connection.transport_lost(now=0.0)
+    reason = reason_of(peer.connection)
+    assert peer.take_all() == ["1", "2"]
+    assert peer.is_closed()
+    assert reason_of(peer.connection) == reason
+    assert peer.connection.deadline == NEVER
+
+
 def test_there_are_no_pings_before_the_connection_is_open() -> None:
     connection = Connection.server(Config(answer_pings=False), now=0.0)
     assert connection.take_control() is None

@@ -982,7 +982,8 @@ class Connection:
     def _advance(self, now: float) -> None:
         """Decode what the inbox may take, and act on what comes with it.
 
-        Control frames come only while it is OPEN: they were looked for in all that came before.
+        Control frames may come when it is OPEN no more: those that are looked for in order alone
+        are found when what is in front of them is taken.
         """
         inbox = self._the_inbox()
         before = self._received_so_far()
@@ -1013,12 +1014,14 @@ class Connection:
             self._pings.answer(frame.payload, now)
             return
         self.stats.pings_received += 1
-        if self.config.answer_pings:
+        if self.config.answer_pings and self.state is State.OPEN:
             self._outbox.put_pong(frame.payload)
             self._note_writing(now)
 
     def _receive_close(self, payload: bytes, now: float) -> None:
         """The peer's Close frame, in order or found by looking ahead: it waits for nothing."""
+        if self.state is not State.OPEN:
+            return
         frame = decode_close(payload)
         assert isinstance(frame, CloseFrame), "a bad one is the decoder's failure"
         self._close_received = frame
