@@ -267,6 +267,16 @@ def pages_let_in(config: Config) -> tuple[str | None, ...]:
     return tuple(filter(is_let_in, (None, "https://good.example", "https://example.com")))
 
 
+def answer_to_plain_http(config: Config) -> int:
+    """What a hook's 200 to a request that is no handshake becomes."""
+    peer = RawPeer(Connection.server(config, now=0.0))
+    peer.send_raw(b"GET /health HTTP/1.1\r\nHost: example.com\r\n\r\n")
+    if peer.connection.state is State.CONNECTING:
+        peer.connection.respond(Response(200), now=0.0)
+    assert peer.connection.response is not None
+    return peer.connection.response.status
+
+
 def agreed_extension(config: Config) -> str | None:
     response = Pair.opened(config, config).client.response
     assert response is not None
@@ -373,6 +383,7 @@ NUMBERS: dict[str, Number] = {
         (None, "https://good.example", "https://example.com"),
         same((None,), ("https://good.example",), (None, "https://example.com"), ()),
     ),
+    "plain_http": Number(answer_to_plain_http, 426, {True: 200}),
     "compression": Number(
         agreed_extension,
         None,

@@ -143,6 +143,9 @@ class Config:
             6455 section 10.2); None among them lets in requests without one, as of programs
             that are no browser. None: all are let in. Set it wherever cookies or an address are
             enough to be let in, on loopback, too: any page that a user visits can connect there.
+        :ivar plain_http: whether a server is asked about every request that is good HTTP, as a
+            health check's is; one that is no good handshake can only be refused. False: it gets
+            the core's refusal at once.
         :ivar compression: None, ``"deflate"``, or a :class:`~wscore.Deflate`. None, as in
             Node's ws and gorilla: it costs memory and widens what an attacker can reach.
         :ivar max_head_size: bytes of a request's or response's head. 64 KiB.
@@ -180,6 +183,7 @@ class Config:
 
     subprotocols: Sequence[str] = ()
     origins: Sequence[str | None] | None = None
+    plain_http: bool = False
     compression: Deflate | Literal["deflate"] | None = None
     max_head_size: int | float = 64 * KIB
     max_header_line: int | float = 8 * KIB
@@ -201,6 +205,7 @@ class Config:
         if self.max_queue_bytes is not None:
             _check_range(self, "max_queue_bytes", 1, INF)
         _check_type(self, "keep_unread", bool, "a bool")
+        _check_type(self, "plain_http", bool, "a bool")
         try:
             object.__setattr__(self, "overflow", Overflow(self.overflow))
         except ValueError:
@@ -300,6 +305,7 @@ class ConfigOptions(TypedDict, total=False):
     max_pong_buffer: int | float
     subprotocols: Sequence[str]
     origins: Sequence[str | None] | None
+    plain_http: bool
     compression: Deflate | Literal["deflate"] | None
     max_head_size: int | float
     max_header_line: int | float

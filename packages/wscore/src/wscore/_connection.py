@@ -372,7 +372,7 @@ class Connection:
 
         :param answer: :class:`~wscore.Accept`; None to accept with the first of our
             ``subprotocols`` that the client offers, if any; or a :class:`~wscore.Response` to
-            refuse with.
+            refuse with. With ``plain_http``, what is no good handshake is refused all the same.
         :raises InvalidState: there is no request to answer.
         :raises ConnectionClosed: it is refused already, or the connection ended meanwhile.
         :raises ValueError, TypeError: the answer cannot be sent; another one can.
@@ -388,6 +388,8 @@ class Connection:
             error = HandshakeRefused(handshake.response)
             failure = Failure(Cause.REJECTED, f"refused with HTTP {answer.status}")
             self._refuse(data, error, failure, now)
+        elif handshake.refusal is not None:
+            self._refuse_bad(handshake.refusal, handshake, now)
         else:
             data = handshake.accept(answer)
             self.response = handshake.response
@@ -884,13 +886,15 @@ class Connection:
         handshake.receive(data)
         if isinstance(handshake, ServerHandshake):
             self.request = handshake.request
-            if handshake.refusal is not None:
-                refusal = handshake.refuse(handshake.refusal)
-                error = BadHandshake(handshake.problem, handshake.response)
-                failure = Failure(Cause.BAD_HANDSHAKE, handshake.problem)
-                self._refuse(refusal, error, failure, now)
+            if handshake.refusal is not None and handshake.request is None:
+                self._refuse_bad(handshake.refusal, handshake, now)
         elif handshake.done:
             self._conclude(handshake, now)
+
+    def _refuse_bad(self, refusal: Response, handshake: ServerHandshake, now: float) -> None:
+        data = handshake.refuse(refusal)
+        error = BadHandshake(handshake.problem, handshake.response)
+        self._refuse(data, error, Failure(Cause.BAD_HANDSHAKE, handshake.problem), now)
 
     def _refuse(self, data: bytes, error: HandshakeError, failure: Failure, now: float) -> None:
         """Send an error response, then end the transport as after a failure."""
