@@ -117,7 +117,7 @@ def test_silence_after_a_ping_fails_the_connection_with_1011(role: Role) -> None
     peer.read()
     assert peer.time_of(peer.is_over) == 40.0
     assert reason_of(peer.connection).cause is Cause.PING_TIMEOUT
-    assert peer.read() == [(CLOSE, close_payload(1011, "no sign of life for 20 s after a ping"))]
+    assert peer.read() == [(CLOSE, close_payload(1011, "keepalive ping timeout"))]
     assert peer.time_of(peer.is_closed) == 50.0
 
 

@@ -352,7 +352,7 @@ class Connection:
                         self._slept = True
                         self._timers.start(Timer.PONG, now + config.ping_timeout)
                     else:
-                        text = f"no sign of life for {config.ping_timeout:g} s after a ping"
+                        text = "keepalive ping timeout"
                         self._fail(Failure(Cause.PING_TIMEOUT, text), now)
                 case Timer.MESSAGE:
                     text = f"a message took longer than {config.message_timeout:g} s to arrive"
