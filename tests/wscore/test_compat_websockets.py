@@ -357,6 +357,10 @@ def test_none_turns_an_option_off() -> None:
     assert config.send_timeout == math.inf
 
 
+def test_who_does_not_want_to_wait_for_the_end_hardly_does() -> None:
+    assert w.config(**{**OPTIONS, "close_timeout": 0}).close_timeout == 0.001
+
+
 def test_limits_come_in_pairs_too() -> None:
     pairs = {"max_size": (10, 5), "max_queue": (8, 2), "write_limit": (100, 10)}
     config = w.config(**{**OPTIONS, **pairs})

@@ -738,7 +738,8 @@ def config(
         subprotocols=tuple(subprotocols or ()),
         compression=_deflate(extensions, compression),
         open_timeout=_or_off(open_timeout),
-        close_timeout=_or_off(close_timeout),
+        # 0 is not to wait; ours has to be more.
+        close_timeout=_or_off(close_timeout) or 0.001,
         ping_interval=interval,
         ping_timeout=patience,
         # A ping that cannot leave is as good as one that nobody answers.
