@@ -22,6 +22,7 @@ import re
 import ssl as tls
 import uuid
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
@@ -31,6 +32,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
+from contextlib import aclosing
 from contextvars import ContextVar
 from email.utils import formatdate
 from http import HTTPStatus
@@ -55,12 +57,14 @@ from wscore import (
     HandshakeError,
     InvalidURL,
     Prepared,
+    Proxy,
 )
 from wscore import ConcurrencyError as CoreConcurrencyError
 from wscore import Connection as CoreConnection
 from wscore import ConnectionClosed as CoreConnectionClosed
 from wscore import Request as CoreRequest
 from wscore import Response as CoreResponse
+from wscore import State as CoreState
 from wscore import __version__ as _version
 from wscore.compat_websockets import (
     ClientPerMessageDeflateFactory,
@@ -439,14 +443,25 @@ class Connection:
                 "a message is str, bytes-like, or an iterable of either that is no mapping, not "
                 f"{type(message).__name__}"
             )
-        try:
-            await self._websocket.send(cast("AsyncIterable[str]", _parts(message, text)))
-        except TypeError:
-            connection = self._websocket._connection
-            connection.fail(Cause.SEND_INTERRUPTED, now=self._websocket._now())
-            self._websocket._settle()
-            await self._websocket.wait_closed()
-            raise
+        websocket, connection = self._websocket, self._websocket._connection
+        last: DataLike | None = None
+        async with websocket._send_turn, aclosing(_parts(message, text)) as parts:
+            try:
+                # Each part goes at once, not one behind as our own send has it, so that who reads
+                # them as they come need not wait for the next: an empty frame ends the message.
+                async for last in parts:
+                    await websocket._until_can_send_part()
+                    connection.send_part(last, final=False, now=websocket._now())
+                    websocket._settle()
+                if last is not None:
+                    await websocket._until_can_send_part()
+                    connection.send_part(last[:0], final=True, now=websocket._now())
+            except BaseException as error:
+                if last is not None or isinstance(error, TypeError):
+                    connection.fail(Cause.SEND_INTERRUPTED, now=websocket._now())
+                raise
+            finally:
+                websocket._settle()
 
     async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
         """Send a ping.
@@ -623,7 +638,7 @@ def _as(message: DataLike, text: bool | None) -> DataLike:
 
 async def _parts(
     message: Iterable[DataLike] | AsyncIterable[DataLike], text: bool | None
-) -> AsyncIterator[DataLike]:
+) -> AsyncGenerator[DataLike]:
     if isinstance(message, AsyncIterable):
         async for part in message:
             yield _as(_part(part), text)
@@ -863,27 +878,48 @@ class _Client(_connect):
         if context is None and self._destination.url.secure:
             raise ValueError("ssl=None is incompatible with a wss:// URI")
         self._given: Final = given
+        self._given_tls: Final = {each: given.pop(each) for each in _with_prefix("ssl_", given)}
+        self._given_proxy: Final = {
+            each.removeprefix("proxy_"): given.pop(each) for each in _with_prefix("proxy_", given)
+        }
 
     async def _create_transport(
         self, loop: asyncio.AbstractEventLoop, link: Link, destination: Destination
     ) -> None:
         url, given = destination.url, self._given
-        options = {**self._tls_options(destination), **given}
+        options = self._tls_options(destination)
         if self._unix:
-            await loop.create_unix_connection(lambda: link, self._path, **options)
+            await loop.create_unix_connection(lambda: link, self._path, **options, **given)
         elif self._sock is not None:
-            await loop.create_connection(lambda: link, sock=self._sock, **options)
+            await loop.create_connection(lambda: link, sock=self._sock, **options, **given)
         elif given.keys() & {"host", "port"}:
-            await loop.create_connection(
-                lambda: link,
-                options.pop("host", url.host),
-                options.pop("port", url.port),
-                **options,
-            )
+            if not destination.is_same_origin(self._destination):
+                raise ValueError(
+                    f"the server redirects to {url}, another origin, and host or port is given: "
+                    "leave them out to follow it"
+                )
+            where = {"host": url.host, "port": url.port, **given}
+            await loop.create_connection(lambda: link, **where, **options)
         elif proxy := destination.proxy(getproxies, proxy_bypass):
-            await connect_through(proxy, url, link, self._config, options)
+            self._check_tls_of(proxy)
+            through = {**given, **self._given_proxy}
+            await connect_through(proxy, url, link, self._config, options, through)
         else:
-            await loop.create_connection(lambda: link, url.host, url.port, **options)
+            await loop.create_connection(lambda: link, url.host, url.port, **options, **given)
+
+    def _tls_options(self, destination: Destination) -> dict[str, Any]:
+        return {**super()._tls_options(destination), **self._given_tls}
+
+    def _check_tls_of(self, proxy: Proxy) -> None:
+        if proxy.scheme == "https":
+            if self._given_proxy.get("ssl", True) is None:
+                raise ValueError("proxy_ssl=None is incompatible with an https:// proxy")
+        elif self._given_proxy.get("ssl") is not None:
+            raise ValueError(f"proxy_ssl is incompatible with a proxy of {proxy.scheme}://")
+
+
+def _with_prefix(prefix: str, options: dict[str, Any]) -> list[str]:
+    return [name for name in options if name.startswith(prefix)]
 
 
 def _parse(uri: str) -> _URL:
@@ -1068,6 +1104,19 @@ class _Core(_Server):
             del self.fronts[websocket]
             connection.logger.info("connection closed")
 
+    def begin_closing(self, code: int, reason: str) -> None:
+        """Stop listening, refuse who is in the handshake, and close what is open."""
+        self._stop_listening()
+        self._admission.drain(code, reason)
+        for websocket in self._tasks.values():
+            connection, now = websocket._connection, websocket._now()
+            if websocket.state is CoreState.CONNECTING and connection.request is not None:
+                body = "The server is shutting down.\n"
+                connection.respond(CoreResponse(503, body=body), now=now)
+            else:
+                connection.close(code, reason, now=now)
+            websocket._settle()
+
     async def _run(self, websocket: WebSocket) -> None:
         connection = self.fronts[websocket]
         connection.logger.info("connection open")
@@ -1121,8 +1170,7 @@ class Server:
         """Stop listening; :meth:`wait_closed` waits for the rest. Harmless if called again.
 
         :param close_connections: whether to close connections, too: those in their handshake with
-            503, open ones with ``code``. Handlers that have not returned ``close_timeout`` after
-            that are cancelled. Otherwise connections are left alone until their handlers return.
+            503, open ones with ``code``. Otherwise nobody is told, and handlers may go on.
         :param code: 1000-1003, 1007-1014 or 3000-4999.
         :param reason: at most 123 bytes of UTF-8.
         :raises ProtocolError: such a code or reason must not be sent.
@@ -1130,22 +1178,17 @@ class Server:
         _shared.check_close(code, reason)
         if self._closing is None and self._listener is not None:
             self.logger.info("server closing")
-            closing = self._close(code, reason) if close_connections else self._let_go()
-            self._closing = self.get_loop().create_task(closing)
+            if close_connections:
+                self._core.begin_closing(code, reason)
+            else:
+                self._core._stop_listening()
+            self._closing = self.get_loop().create_task(self._close())
 
-    async def _close(self, code: int, reason: str) -> None:
-        await self._core.close(code, reason)
-        await self._end()
-
-    async def _let_go(self) -> None:
-        self._core._stop_listening()
+    async def _close(self) -> None:
+        assert self._listener is not None
         if running := self._core._other_tasks():
             await asyncio.wait(running)
         await self._core.close()
-        await self._end()
-
-    async def _end(self) -> None:
-        assert self._listener is not None
         await self._listener.wait_closed()
         self.logger.info("server closed")
 
