@@ -1049,13 +1049,14 @@ class Connection:
     # ------------------------------------------------------------------------- liveness
 
     def _send_keepalive(self, now: float) -> None:
-        """One keepalive ping unanswered at a time, as long as answers are read.
+        """One keepalive ping unanswered at a time, as long as answers are read and must come.
 
-        While they are not, another one goes each time the last has left: that the peer is gone
-        shows only when something is written.
+        Otherwise another one goes each time the last has left: that the peer is gone shows only
+        when something is written, and what is between wants to see that the connection lives.
         """
         ping = self._keepalive
-        if self._awaiting and (self.want_read or ping is None or ping.left is None):
+        waits = self.want_read > 0 and self.config.ping_timeout < INF
+        if self._awaiting and (waits or ping is None or ping.left is None):
             return
         if ping is not None:
             self._pings.forget(ping)
