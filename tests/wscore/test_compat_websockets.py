@@ -193,7 +193,7 @@ def test_an_exception_says_what_happened(error: Exception, text: str) -> None:
 def test_a_payload_that_is_too_big_learns_what_came_before() -> None:
     error = w.PayloadTooBig(5, 3)
     error.set_current_size(2)
-    assert error.current_size == 2
+    assert (error.current_size, error.max_size) == (2, 5)
 
 
 NORMAL = w.Close(1000, "")

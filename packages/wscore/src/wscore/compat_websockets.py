@@ -451,7 +451,7 @@ class PayloadTooBig(WebSocketException):
     """A frame or message is over the limit.
 
     :ivar size: bytes of the frame, or None where that is not known.
-    :ivar max_size: bytes that it may have.
+    :ivar max_size: bytes that it may have, with what came before it.
     :ivar current_size: bytes of the message that came before it, or None.
     """
 
@@ -464,19 +464,21 @@ class PayloadTooBig(WebSocketException):
         self.message = size_or_message if isinstance(size_or_message, str) else None
         self.size = None if isinstance(size_or_message, str) else size_or_message
         self.max_size = max_size
-        self.current_size = current_size
+        self.current_size: int | None = None
+        if current_size is not None:
+            self.set_current_size(current_size)
 
     def __str__(self) -> str:
         if self.message is not None:
             return self.message
         size = "" if self.size is None else f" with {self.size} bytes"
         read = "" if self.current_size is None else f" after reading {self.current_size} bytes"
-        limit = (self.max_size or 0) + (self.current_size or 0)
-        return f"frame{size}{read} exceeds limit of {limit} bytes"
+        return f"frame{size}{read} exceeds limit of {self.max_size} bytes"
 
-    def set_current_size(self, current_size: int | None) -> None:
-        """Say how much of the message came before."""
+    def set_current_size(self, current_size: int) -> None:
+        """Say, once, how much of the message came before: the limit was for the rest."""
         self.current_size = current_size
+        self.max_size = (self.max_size or 0) + current_size
 
 
 class InvalidState(WebSocketException, AssertionError):
