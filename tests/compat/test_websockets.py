@@ -321,7 +321,7 @@ async def test_W1_open_timeout_is_from_beginning_to_end() -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="timed out during opening handshake"):
             await connect(f"ws://127.0.0.1:{listener.getsockname()[1]}/", open_timeout=SOON)
-        assert SOON <= time.monotonic() - began < 5 * SOON
+        assert 0.9 * SOON <= time.monotonic() - began < 5 * SOON
 
 
 @on_asyncio
@@ -456,7 +456,7 @@ async def test_W1_a_proxy_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("no_proxy", "")
     async with serving() as server, proxy(port_of(server)) as (port, asked):
         url = f"http://me:pw@127.0.0.1:{port}"
-        async with connect("ws://far.invalid/", proxy=url, happy_eyeballs_delay=0.1) as client:
+        async with connect("ws://far.invalid/", proxy=url, family=socket.AF_INET) as client:
             await client.ping()
         monkeypatch.setenv("ws_proxy", url)
         async with connect("ws://far.invalid/"):
@@ -1223,6 +1223,20 @@ async def test_W13_what_was_received_is_readable_after_a_local_close() -> None:
 
 
 @on_asyncio
+async def test_W13_what_has_arrived_counts_as_received() -> None:
+    async def handler(websocket: ServerConnection) -> None:
+        await websocket.send("a")
+        await websocket.send("b")
+        await websocket.wait_closed()
+
+    async with serving(handler) as server:
+        for _ in range(10):
+            client = await connect(uri_of(server))
+            await client.close()
+            assert [message async for message in client] == ["a", "b"]
+
+
+@on_asyncio
 async def test_W13_what_was_received_is_readable_after_the_peer_is_gone() -> None:
     async with client_and_peer() as (client, peer):
         await peer.send(TextMessage("a"))
@@ -1358,7 +1372,7 @@ async def test_W15_close_waits_close_timeout_at_most() -> None:
     async with client_and_peer(close_timeout=SOON) as (client, _):
         began = time.monotonic()
         await client.close()
-        assert SOON <= time.monotonic() - began < 5 * SOON
+        assert 0.9 * SOON <= time.monotonic() - began < 5 * SOON
         with pytest.raises(ConnectionClosedError, match="no close frame received"):
             await client.recv()
         assert client.close_code == 1006
@@ -1510,7 +1524,7 @@ async def test_W17_a_peer_that_answers_no_ping_is_closed_with_1011() -> None:
         receiving = asyncio.create_task(client.recv())
         await peer.receive(Ping)
         close = await peer.receive(CloseConnection)
-        assert 2 * SOON <= time.monotonic() - began < 8 * SOON
+        assert 1.9 * SOON <= time.monotonic() - began < 8 * SOON
         assert (close.code, close.reason) == (1011, "keepalive ping timeout")
         with pytest.raises(ConnectionClosedError, match=r"1011.*keepalive ping timeout"):
             await receiving

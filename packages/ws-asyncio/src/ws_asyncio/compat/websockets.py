@@ -532,9 +532,16 @@ class Connection:
         """
         if self.state is State.OPEN:
             _shared.check_close(code, reason)
-            await self._websocket.close(code, reason)
-        else:
-            await self.wait_closed()
+            websocket = self._websocket
+            try:
+                # What has arrived counts as received, and ours drops what comes from now on: the
+                # event loop looks at its sockets in one turn, and reads them in the next.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            finally:
+                websocket._connection.close(code, reason, now=websocket._now())
+                websocket._settle()
+        await self.wait_closed()
 
     async def wait_closed(self) -> None:
         """Wait until the transport is closed. Cancelling it changes nothing."""
