@@ -31,7 +31,7 @@ from wscore._close import FAILURES
 
 ROOT = Path(__file__).parents[1]
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
-PAGES = sorted(ROOT.glob("docs/*.rst"))
+PAGES = sorted(ROOT.glob("docs/**/*.rst"))
 
 RST_BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", re.MULTILINE)
 MARKDOWN_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

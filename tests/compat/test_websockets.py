@@ -321,7 +321,7 @@ async def test_W1_open_timeout_is_from_beginning_to_end() -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="timed out during opening handshake"):
             await connect(f"ws://127.0.0.1:{listener.getsockname()[1]}/", open_timeout=SOON)
-        assert 0.9 * SOON <= time.monotonic() - began < 5 * SOON
+        assert 0.9 * SOON <= time.monotonic() - began < 1
 
 
 @on_asyncio
@@ -1372,7 +1372,7 @@ async def test_W15_close_waits_close_timeout_at_most() -> None:
     async with client_and_peer(close_timeout=SOON) as (client, _):
         began = time.monotonic()
         await client.close()
-        assert 0.9 * SOON <= time.monotonic() - began < 5 * SOON
+        assert 0.9 * SOON <= time.monotonic() - began < 1
         with pytest.raises(ConnectionClosedError, match="no close frame received"):
             await client.recv()
         assert client.close_code == 1006
@@ -1524,7 +1524,7 @@ async def test_W17_a_peer_that_answers_no_ping_is_closed_with_1011() -> None:
         receiving = asyncio.create_task(client.recv())
         await peer.receive(Ping)
         close = await peer.receive(CloseConnection)
-        assert 1.9 * SOON <= time.monotonic() - began < 8 * SOON
+        assert 1.9 * SOON <= time.monotonic() - began < 1
         assert (close.code, close.reason) == (1011, "keepalive ping timeout")
         with pytest.raises(ConnectionClosedError, match=r"1011.*keepalive ping timeout"):
             await receiving
@@ -1739,7 +1739,7 @@ async def test_W1_a_server_refuses_what_takes_longer_than_open_timeout() -> None
         with await Peer.dial(port_of(server)) as peer:
             began = time.monotonic()
             assert await peer.read_to_end() == b""
-            assert time.monotonic() - began < 5 * SOON
+            assert time.monotonic() - began < 1
 
 
 @on_asyncio
