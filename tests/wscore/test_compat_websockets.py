@@ -114,6 +114,8 @@ def test_headers_change() -> None:
         del headers["a"]
     assert copy == w.Headers(A="1")
     assert copy != {"a": "1"}
+    copy.update(copy)
+    assert copy.get_all("a") == ["1", "1"]
     copy.clear()
     assert not copy
 

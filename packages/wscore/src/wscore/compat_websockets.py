@@ -499,7 +499,7 @@ class SupportsKeysAndGetItem(Protocol):
         """The names."""
         ...
 
-    def __getitem__(self, key: str) -> str: ...
+    def __getitem__(self, key: str, /) -> str: ...
 
 
 class MultipleValuesError(LookupError):
@@ -603,13 +603,14 @@ HeadersLike: TypeAlias = (
 _LINE_END = re.compile(r"[\r\n\x00]")
 
 
-def _pairs(source: HeadersLike) -> Iterable[tuple[str, str]]:
+def _pairs(source: HeadersLike) -> list[tuple[str, str]]:
     if isinstance(source, Headers):
-        return source.raw_items()
+        return [*source.raw_items()]
     if hasattr(source, "keys"):
         mapping = cast("SupportsKeysAndGetItem", source)
         return [(name, mapping[name]) for name in mapping.keys()]  # noqa: SIM118  (no mapping)
-    return source
+    # For pyright, what has keys could be here.
+    return [*cast("Any", source)]
 
 
 @dataclass
