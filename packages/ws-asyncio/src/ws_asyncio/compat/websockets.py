@@ -38,7 +38,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from traceback import format_exception_only
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias, cast
+from typing import Any, Final, Literal, Self, TypeAlias, TypeGuard, cast
 from urllib.request import getproxies, proxy_bypass
 
 import wscore.compat_websockets as _shared
@@ -429,7 +429,7 @@ class Connection:
         :raises TypeError: the message is none.
         """
         try:
-            if isinstance(message, (str, bytes, bytearray, memoryview)):
+            if _is_whole(message):
                 await self._websocket.send(_as(message, text))
             else:
                 await self._send_parts(message, text)
@@ -636,6 +636,10 @@ def _busy(method: str) -> ConcurrencyError:
     )
 
 
+def _is_whole(message: object) -> TypeGuard[DataLike]:
+    return isinstance(message, (str, bytes, bytearray, memoryview))
+
+
 def _as(message: DataLike, text: bool | None) -> DataLike:
     """The message as what ``text`` says that it is."""
     if isinstance(message, str):
@@ -655,7 +659,7 @@ async def _parts(
 
 
 def _part(part: DataLike) -> DataLike:
-    if not isinstance(part, (str, bytes, bytearray, memoryview)):
+    if not _is_whole(part):
         raise TypeError(f"a part of a message is str or bytes-like, not {type(part).__name__}")
     return part
 
@@ -679,7 +683,7 @@ def broadcast(
         of being left out.
     :raises TypeError: the message is none.
     """
-    if not isinstance(message, (str, bytes, bytearray, memoryview)):
+    if not _is_whole(message):
         raise TypeError(f"a message is str or bytes-like, not {type(message).__name__}")
     prepared = Prepared(_as(message, text))
     failures: list[Exception] = []
@@ -1357,7 +1361,7 @@ def serve(
             options = {**timeouts, **options}
         if options.pop("unix", False):
             return await loop.create_unix_server(make_link, **options)
-        return await loop.create_server(make_link, host, port, **options)
+        return await loop.create_server(make_link, **{"host": host, "port": port, **options})
 
     server._handler = handler
     server._connection = connection_of
