@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import islice
 from typing import Any
 
@@ -454,3 +455,87 @@ def test_basic_authentication_is_built_and_parsed() -> None:
 def test_what_is_no_basic_authentication_is_an_invalid_header(header: str) -> None:
     with pytest.raises(w.InvalidHeaderValue):
         w.parse_authorization_basic(header)
+
+
+# ------------------------------------------------------------------------ URIs and messages
+
+
+def test_a_uri_is_taken_apart() -> None:
+    assert w.parse_uri("ws://example.com/a?b").target == "/a?b"
+
+
+@pytest.mark.parametrize("uri", ["http://example.com", "ws://", "ws://example.com/#a", ""])
+def test_what_is_no_websocket_uri_is_an_invalid_one(uri: str) -> None:
+    with pytest.raises(w.InvalidURI) as caught:
+        w.parse_uri(uri)
+    assert caught.value.uri == uri
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "sent"),
+    [
+        ("é", None, "é"),
+        ("é", True, "é"),
+        ("é", False, b"\xc3\xa9"),
+        (b"\xc3\xa9", None, b"\xc3\xa9"),
+        (b"\xc3\xa9", False, b"\xc3\xa9"),
+        (bytearray(b"\xc3\xa9"), True, "é"),
+    ],
+)
+def test_a_flag_says_whether_a_message_is_text(
+    message: object, text: bool | None, sent: object
+) -> None:
+    assert w.to_message(message, text) == sent
+
+
+def test_what_is_no_message_is_refused() -> None:
+    with pytest.raises(TypeError, match="not int"):
+        w.to_message(1, None)
+
+
+# ----------------------------------------------------------------------- a server's handshake
+
+
+def test_who_asks_to_upgrade_to_a_websocket_is_known() -> None:
+    assert w.asks_upgrade(CoreRequest("/", "a", [("Upgrade", "WebSocket")]))
+    assert not w.asks_upgrade(CoreRequest("/", "a", [("Upgrade", "h2c")]))
+    assert not w.asks_upgrade(CoreRequest("/", "a"))
+
+
+@pytest.mark.parametrize("origin", ["https://a", "https://b.c", None])
+def test_a_known_origin_is_let_in(origin: str | None) -> None:
+    w.check_origin(origin, ["https://a", re.compile(r"https://b\..*"), None])
+    w.check_origin(origin, None)
+
+
+@pytest.mark.parametrize("origin", ["https://x", None])
+def test_an_unknown_origin_is_not(origin: str | None) -> None:
+    with pytest.raises(w.InvalidOrigin):
+        w.check_origin(origin, ["https://a", re.compile(".*y")])
+
+
+def test_the_servers_favourite_subprotocol_is_chosen() -> None:
+    assert w.choose_subprotocol(["b", "a"], ["a", "b"]) == "a"
+    assert w.choose_subprotocol(["b"], ()) is None
+
+
+@pytest.mark.parametrize(("offered", "why"), [([], "missing"), (["x"], "invalid")])
+def test_without_a_common_subprotocol_there_is_no_agreement(offered: list[str], why: str) -> None:
+    with pytest.raises(w.NegotiationError, match=f"{why} subprotocol; expected one of a, b"):
+        w.choose_subprotocol(offered, ["a", "b"])
+
+
+def test_the_handshakes_own_headers_are_not_added() -> None:
+    headers = w.Headers({"Upgrade": "websocket", "Sec-WebSocket-Accept": "x", "X-Mine": "y"})
+    assert [*w.added_headers(headers)] == [("X-Mine", "y")]
+
+
+def test_credentials_are_a_pair_or_several() -> None:
+    assert w.known_credentials(("a", "b")) == {"a": "b"}
+    assert w.known_credentials([("a", "b"), ("c", "d")]) == {"a": "b", "c": "d"}
+
+
+@pytest.mark.parametrize("credentials", [1, ["a"], [("a", 1)], ("a", "b", "c")])
+def test_what_is_no_credentials_is_refused(credentials: object) -> None:
+    with pytest.raises(TypeError, match="pair"):
+        w.known_credentials(credentials)

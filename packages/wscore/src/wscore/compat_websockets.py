@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import Any, NewType, Protocol, TypeAlias, cast
 
 from . import (
+    URL,
     BadHandshake,
     Cause,
     CloseBy,
@@ -30,6 +31,7 @@ from . import (
     Facts,
     HandshakeError,
     HandshakeRejected,
+    InvalidURL,
     OpenTimeout,
     RedirectRefused,
 )
@@ -91,18 +93,25 @@ __all__ = [
     "TooManyFragments",
     "TooManyHeaders",
     "WebSocketException",
+    "added_headers",
+    "asks_upgrade",
     "backoff",
     "build_authorization_basic",
     "build_www_authenticate_basic",
     "check_close",
+    "check_origin",
+    "choose_subprotocol",
     "closed",
     "config",
     "failed",
+    "known_credentials",
     "parse_authorization_basic",
+    "parse_uri",
     "process_exception",
     "request_of",
     "response_of",
     "state_of",
+    "to_message",
     "to_payload",
 ]
 
@@ -875,6 +884,102 @@ def _breach(error: BadHandshake) -> InvalidHandshake:
     if "subprotocol" in text or "extensions" in text or "Sec-WebSocket-Protocol" in text:
         return NegotiationError(text)
     return InvalidMessage(f"did not receive a valid HTTP response: {text}")
+
+
+# ---------------------------------------------------------------------- URIs and messages
+
+
+def parse_uri(uri: str) -> URL:
+    """A WebSocket URI, taken apart.
+
+    :raises InvalidURI: it is none.
+    """
+    if "#" in uri:
+        # RFC 6455 section 3.
+        raise InvalidURI(uri, "fragment identifier is meaningless")
+    try:
+        return URL.parse(uri)
+    except InvalidURL as error:
+        raise InvalidURI(uri, str(error)) from None
+
+
+def to_message(message: object, text: bool | None) -> DataLike:
+    """A message, or a part of one, as what ``text`` says that it is.
+
+    :raises TypeError: it is neither str nor bytes-like.
+    """
+    if isinstance(message, str):
+        return message.encode() if text is False else message
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return str(message, "utf-8") if text else message
+    raise TypeError(f"a message is str or bytes-like, not {type(message).__name__}")
+
+
+# --------------------------------------------------------------------- a server's handshake
+
+
+def asks_upgrade(request: CoreRequest) -> bool:
+    """Whether it means to open a WebSocket connection."""
+    return "websocket" in request.headers.get("Upgrade", "").lower()
+
+
+def check_origin(
+    origin: str | None, allowed: Sequence[str | re.Pattern[str] | None] | None
+) -> None:
+    """Let in whoever comes from an allowed page.
+
+    :raises InvalidOrigin: the origin is not one of them.
+    """
+    for each in (origin,) if allowed is None else allowed:
+        if isinstance(each, re.Pattern):
+            if origin is not None and each.fullmatch(origin):
+                return
+        elif each == origin:
+            return
+    raise InvalidOrigin(origin)
+
+
+def choose_subprotocol(offered: Sequence[str], known: Sequence[str]) -> Subprotocol | None:
+    """The first known subprotocol that is offered; None if none is known.
+
+    :raises NegotiationError: none of them is offered.
+    """
+    if not known:
+        return None
+    for subprotocol in known:
+        if subprotocol in offered:
+            return Subprotocol(subprotocol)
+    found = "invalid" if offered else "missing"
+    raise NegotiationError(f"{found} subprotocol; expected one of {', '.join(known)}")
+
+
+def added_headers(headers: Headers) -> Iterator[tuple[str, str]]:
+    """Those of a response that are not the handshake's own."""
+    for name, value in headers.raw_items():
+        lower = name.lower()
+        if lower not in {"upgrade", "connection"} and not lower.startswith("sec-websocket-"):
+            yield name, value
+
+
+def known_credentials(credentials: object) -> dict[str, str]:
+    """User names with their passwords, from one such pair or an iterable of them.
+
+    :raises TypeError: it is neither.
+    """
+    pairs: object = [credentials] if _is_pair(credentials) else credentials
+    if isinstance(pairs, Iterable):
+        pairs = [*pairs]
+        if all(_is_pair(pair) for pair in pairs):
+            return dict(cast("list[tuple[str, str]]", pairs))
+    raise TypeError("credentials must be a pair of str, or an iterable of such pairs")
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(isinstance(part, str) for part in value)
+    )
 
 
 # ---------------------------------------------------------------------------- reconnecting
