@@ -30,6 +30,8 @@ STANDARD_LIBRARY = {
     "contextlib": "suppress",
     "dataclasses": "values",
     "enum": "closed sets of names",
+    "hashlib": "Sec-WebSocket-Accept, for compat_websockets",
+    "hmac": "passwords compared in constant time, for compat_websockets",
     "http": "reason phrases, for compat_websockets",
     "itertools": "loops over iterators",
     "math": "inf",
@@ -44,6 +46,8 @@ STANDARD_LIBRARY = {
 """What wscore may import of the standard library, and what for."""
 
 NARROWED = {
+    "hashlib": {"sha1"},
+    "hmac": {"compare_digest"},
     "http": {"HTTPStatus"},
     "os": {"urandom", "register_at_fork"},
     "urllib": {"parse"},

@@ -530,6 +530,41 @@ def test_the_handshakes_own_headers_are_not_added() -> None:
     assert [*w.added_headers(headers)] == [("X-Mine", "y")]
 
 
+def test_a_response_that_accepts_answers_the_key() -> None:
+    # The key and its answer are those of RFC 6455 section 1.3.
+    request = CoreRequest("/", "a", [("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")])
+    response = w.switching(request, "chat", "today")
+    assert (response.status_code, response.reason_phrase) == (101, "Switching Protocols")
+    assert list(response.headers.raw_items()) == [
+        ("Date", "today"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        ("Sec-WebSocket-Protocol", "chat"),
+    ]
+    assert "Sec-WebSocket-Protocol" not in w.switching(request, None, "today").headers
+
+
+def test_a_response_in_text_says_how_long_it_is() -> None:
+    response = w.text_response(404, "é", "today")
+    assert (response.status_code, response.reason_phrase) == (404, "Not Found")
+    assert response.body == "é".encode()
+    assert dict(response.headers) == {
+        "date": "today",
+        "connection": "close",
+        "content-length": "2",
+        "content-type": "text/plain; charset=utf-8",
+    }
+
+
+def test_a_user_is_known_by_the_password() -> None:
+    known = {"me": "pw", "nobody": ""}
+    assert w.is_known(known, "me", "pw")
+    assert w.is_known(known, "nobody", "")
+    for username, password in (("me", "wrong"), ("me", ""), ("you", "pw"), ("you", "")):
+        assert not w.is_known(known, username, password)
+
+
 def test_credentials_are_a_pair_or_several() -> None:
     assert w.known_credentials(("a", "b")) == {"a": "b"}
     assert w.known_credentials([("a", "b"), ("c", "d")]) == {"a": "b", "c": "d"}

@@ -1,8 +1,8 @@
 """The only place for what the drop-in modules for websockets share: names that know no runtime.
 
 For private use by ``ws_asyncio.compat.websockets`` and ``ws_sync.compat.websockets``, which offer
-these names as their own. Exceptions, enumerations and values are shaped as those of websockets
-17; :func:`config` turns its options into a :class:`~wscore.Config`, :func:`closed` and
+what is in ``__all__`` as their own. Exceptions, enumerations and values are shaped as those of
+websockets 17; :func:`config` turns its options into a :class:`~wscore.Config`, :func:`closed` and
 :func:`failed` turn our exceptions into its.
 """
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
+import hashlib
+import hmac
 import math
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -40,7 +42,6 @@ from . import Request as CoreRequest
 from . import Response as CoreResponse
 
 __all__ = [
-    "BytesLike",
     "ClientPerMessageDeflateFactory",
     "Close",
     "CloseCode",
@@ -49,7 +50,6 @@ __all__ = [
     "ConnectionClosedError",
     "ConnectionClosedOK",
     "Data",
-    "DataLike",
     "DuplicateParameter",
     "ExtensionName",
     "ExtensionParameter",
@@ -93,26 +93,8 @@ __all__ = [
     "TooManyFragments",
     "TooManyHeaders",
     "WebSocketException",
-    "added_headers",
-    "asks_upgrade",
     "backoff",
-    "build_authorization_basic",
-    "build_www_authenticate_basic",
-    "check_close",
-    "check_origin",
-    "choose_subprotocol",
-    "closed",
-    "config",
-    "failed",
-    "known_credentials",
-    "parse_authorization_basic",
-    "parse_uri",
     "process_exception",
-    "request_of",
-    "response_of",
-    "state_of",
-    "to_message",
-    "to_payload",
 ]
 
 BASE = Config(
@@ -245,8 +227,8 @@ class ConnectionClosed(WebSocketException):
                 return f"received {rcvd}; no close frame sent"
             case rcvd, sent if self.rcvd_then_sent:
                 return f"received {rcvd}; then sent {sent}"
-            case rcvd, sent:
-                return f"sent {sent}; then received {rcvd}"
+            case _:
+                return f"sent {self.sent}; then received {self.rcvd}"
 
     @property
     def code(self) -> int:
@@ -953,6 +935,30 @@ def choose_subprotocol(offered: Sequence[str], known: Sequence[str]) -> Subproto
     raise NegotiationError(f"{found} subprotocol; expected one of {', '.join(known)}")
 
 
+def switching(request: CoreRequest, subprotocol: str | None, date: str) -> Response:
+    """What process_response sees of a response that accepts."""
+    headers = Headers(Date=date, Upgrade="websocket", Connection="Upgrade")
+    key = request.headers.get("Sec-WebSocket-Key", "")
+    digest = hashlib.sha1((key + _GUID).encode(), usedforsecurity=False).digest()
+    headers["Sec-WebSocket-Accept"] = base64.b64encode(digest).decode()
+    if subprotocol is not None:
+        headers["Sec-WebSocket-Protocol"] = subprotocol
+    return Response(101, phrase_of(101), headers)
+
+
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""RFC 6455 section 1.3."""
+
+
+def text_response(status: StatusLike, text: str, date: str) -> Response:
+    """A response in plain text that ends the connection."""
+    status, body = HTTPStatus(status), text.encode()
+    headers = Headers(Date=date, Connection="close")
+    headers["Content-Length"] = str(len(body))
+    headers["Content-Type"] = "text/plain; charset=utf-8"
+    return Response(status.value, status.phrase, headers, body)
+
+
 def added_headers(headers: Headers) -> Iterator[tuple[str, str]]:
     """Those of a response that are not the handshake's own."""
     for name, value in headers.raw_items():
@@ -972,6 +978,13 @@ def known_credentials(credentials: object) -> dict[str, str]:
         if all(_is_pair(pair) for pair in pairs):
             return dict(cast("list[tuple[str, str]]", pairs))
     raise TypeError("credentials must be a pair of str, or an iterable of such pairs")
+
+
+def is_known(credentials: Mapping[str, str], username: str, password: str) -> bool:
+    """Whether this is the user's password; in constant time, for a user who is not known, too."""
+    right = credentials.get(username)
+    same = hmac.compare_digest((right or "").encode(), password.encode())
+    return same and right is not None
 
 
 def _is_pair(value: object) -> bool:
