@@ -10,10 +10,7 @@ and the one :class:`~wscore.Config` of this module, are in :mod:`wscore.compat_w
 from __future__ import annotations
 
 import asyncio
-import base64
 import codecs
-import hashlib
-import hmac
 import inspect
 import logging
 import os
@@ -47,7 +44,6 @@ from ws_asyncio._proxy import connect_through
 from ws_asyncio._serve import Server as _Server
 from ws_asyncio._serve import ServerLink
 from ws_asyncio._websocket import Link, WebSocket, clock_of, tls_options
-from wscore import URL as _URL
 from wscore import (
     Accept,
     Admission,
@@ -66,130 +62,24 @@ from wscore import Request as CoreRequest
 from wscore import Response as CoreResponse
 from wscore import State as CoreState
 from wscore import __version__ as _version
-from wscore.compat_websockets import (
-    ClientPerMessageDeflateFactory,
-    Close,
-    CloseCode,
-    ConcurrencyError,
-    ConnectionClosed,
-    ConnectionClosedError,
-    ConnectionClosedOK,
-    Data,
-    DataLike,
-    DuplicateParameter,
-    ExtensionName,
-    ExtensionParameter,
-    HeaderLineTooLong,
-    Headers,
-    HeadersLike,
-    InvalidHandshake,
-    InvalidHeader,
-    InvalidHeaderFormat,
-    InvalidHeaderValue,
-    InvalidMessage,
-    InvalidMethod,
-    InvalidOrigin,
-    InvalidParameterName,
-    InvalidParameterValue,
-    InvalidProtocol,
-    InvalidProxy,
-    InvalidProxyMessage,
-    InvalidProxyStatus,
-    InvalidState,
-    InvalidStatus,
-    InvalidUpgrade,
-    InvalidURI,
-    MultipleValuesError,
-    NegotiationError,
-    Opcode,
-    Origin,
-    PayloadTooBig,
-    ProtocolError,
-    ProxyError,
-    Request,
-    RequestLineTooLong,
-    Response,
-    SecurityError,
-    ServerPerMessageDeflateFactory,
-    Side,
-    State,
-    StatusLike,
-    StatusLineTooLong,
-    Subprotocol,
-    TooManyFragments,
-    TooManyHeaders,
-    WebSocketException,
-    backoff,
-    process_exception,
-)
+from wscore.compat_websockets import *
+from wscore.compat_websockets import DataLike
 
 __all__ = [
     "ClientConnection",
-    "ClientPerMessageDeflateFactory",
-    "Close",
-    "CloseCode",
-    "ConcurrencyError",
     "Connection",
-    "ConnectionClosed",
-    "ConnectionClosedError",
-    "ConnectionClosedOK",
-    "Data",
-    "DuplicateParameter",
-    "ExtensionName",
-    "ExtensionParameter",
-    "HeaderLineTooLong",
-    "Headers",
-    "HeadersLike",
-    "InvalidHandshake",
-    "InvalidHeader",
-    "InvalidHeaderFormat",
-    "InvalidHeaderValue",
-    "InvalidMessage",
-    "InvalidMethod",
-    "InvalidOrigin",
-    "InvalidParameterName",
-    "InvalidParameterValue",
-    "InvalidProtocol",
-    "InvalidProxy",
-    "InvalidProxyMessage",
-    "InvalidProxyStatus",
-    "InvalidState",
-    "InvalidStatus",
-    "InvalidURI",
-    "InvalidUpgrade",
     "LoggerLike",
-    "MultipleValuesError",
-    "NegotiationError",
-    "Opcode",
-    "Origin",
-    "PayloadTooBig",
     "Protocol",
-    "ProtocolError",
-    "ProxyError",
-    "Request",
-    "RequestLineTooLong",
-    "Response",
-    "SecurityError",
     "Server",
     "ServerConnection",
-    "ServerPerMessageDeflateFactory",
-    "Side",
-    "State",
-    "StatusLike",
-    "StatusLineTooLong",
-    "Subprotocol",
-    "TooManyFragments",
-    "TooManyHeaders",
-    "WebSocketException",
-    "backoff",
     "basic_auth",
     "broadcast",
     "connect",
-    "process_exception",
     "serve",
     "unix_connect",
     "unix_serve",
 ]
+__all__ += _shared.__all__
 
 # What is imported as websockets.exceptions, and so on.
 exceptions = datastructures = frames = http11 = typing = headers = _shared
@@ -430,7 +320,7 @@ class Connection:
         """
         try:
             if _is_whole(message):
-                await self._websocket.send(_as(message, text))
+                await self._websocket.send(_shared.to_message(message, text))
             else:
                 await self._send_parts(message, text)
         except CoreConnectionClosed:
@@ -613,16 +503,7 @@ class ServerConnection(Connection):
 
         :param status: 200 to 599.
         """
-        status, body = HTTPStatus(status), text.encode()
-        headers = Headers(
-            Date=formatdate(usegmt=True),
-            Connection="close",
-            **{
-                "Content-Length": str(len(body)),
-                "Content-Type": "text/plain; charset=utf-8",
-            },
-        )
-        return Response(status.value, status.phrase, headers, body)
+        return _shared.text_response(status, text, formatdate(usegmt=True))
 
 
 def _plain(logger: LoggerLike) -> logging.Logger:
@@ -640,28 +521,15 @@ def _is_whole(message: object) -> TypeGuard[DataLike]:
     return isinstance(message, (str, bytes, bytearray, memoryview))
 
 
-def _as(message: DataLike, text: bool | None) -> DataLike:
-    """The message as what ``text`` says that it is."""
-    if isinstance(message, str):
-        return message.encode() if text is False else message
-    return str(message, "utf-8") if text else message
-
-
 async def _parts(
     message: Iterable[DataLike] | AsyncIterable[DataLike], text: bool | None
 ) -> AsyncGenerator[DataLike]:
     if isinstance(message, AsyncIterable):
         async for part in message:
-            yield _as(_part(part), text)
+            yield _shared.to_message(part, text)
     else:
         for part in message:
-            yield _as(_part(part), text)
-
-
-def _part(part: DataLike) -> DataLike:
-    if not _is_whole(part):
-        raise TypeError(f"a part of a message is str or bytes-like, not {type(part).__name__}")
-    return part
+            yield _shared.to_message(part, text)
 
 
 def broadcast(
@@ -683,9 +551,7 @@ def broadcast(
         of being left out.
     :raises TypeError: the message is none.
     """
-    if not _is_whole(message):
-        raise TypeError(f"a message is str or bytes-like, not {type(message).__name__}")
-    prepared = Prepared(_as(message, text))
+    prepared = Prepared(_shared.to_message(message, text))
     failures: list[Exception] = []
     for connection in [*connections]:
         if connection.state is State.OPEN:
@@ -765,7 +631,7 @@ class connect:  # noqa: N801  (used like a function)
         self.logger: LoggerLike = logger or logging.getLogger("websockets.client")
         self.process_exception = process_exception
         self.reconnect_delays = reconnect_delays
-        self._url: Final = _parse(uri)
+        self._url: Final = _shared.parse_uri(uri)
         if not self._url.secure and kwargs.get("ssl") is not None:
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         self._config: Final = _shared.config(
@@ -933,16 +799,6 @@ def _with_prefix(prefix: str, options: dict[str, Any]) -> list[str]:
     return [name for name in options if name.startswith(prefix)]
 
 
-def _parse(uri: str) -> _URL:
-    if "#" in uri:
-        # RFC 6455 section 3.
-        raise InvalidURI(uri, "fragment identifier is meaningless")
-    try:
-        return _URL.parse(uri)
-    except InvalidURL as error:
-        raise InvalidURI(uri, str(error)) from None
-
-
 def unix_connect(path: PathLike | None = None, uri: str | None = None, **kwargs: Any) -> connect:
     """Connect to a WebSocket server on a Unix socket.
 
@@ -1005,11 +861,11 @@ class _Handshake:
             logger.exception("process_request failed")
             response = self._failure(connection, HTTPStatus.INTERNAL_SERVER_ERROR)
         subprotocol = None
-        if response is None and _asks_upgrade(core_request):
+        if response is None and _shared.asks_upgrade(core_request):
             try:
-                self._check_origin(core_request.origin)
+                _shared.check_origin(core_request.origin, self._origins)
                 subprotocol = self._choose(connection, core_request)
-                response = self._switching(core_request, subprotocol)
+                response = _shared.switching(core_request, subprotocol, formatdate(usegmt=True))
             except InvalidOrigin as error:
                 response = self._failure(connection, HTTPStatus.FORBIDDEN, error)
             except InvalidHandshake as error:
@@ -1030,7 +886,7 @@ class _Handshake:
             logger.exception("process_response failed")
             response = self._failure(connection, HTTPStatus.INTERNAL_SERVER_ERROR)
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
-            return Accept(subprotocol, [*_added(response.headers)])
+            return Accept(subprotocol, [*_shared.added_headers(response.headers)])
         logger.info("connection rejected (%d %s)", response.status_code, response.reason_phrase)
         pairs = [*response.headers.raw_items()]
         return CoreResponse(response.status_code, pairs, bytes(response.body))
@@ -1041,53 +897,11 @@ class _Handshake:
         why = "see the server's log" if error is None else str(error)
         return connection.respond(status, f"The WebSocket connection does not open: {why}.\n")
 
-    def _check_origin(self, origin: str | None) -> None:
-        for allowed in (origin,) if self._origins is None else self._origins:
-            if isinstance(allowed, re.Pattern):
-                if origin is not None and allowed.fullmatch(origin):
-                    return
-            elif allowed == origin:
-                return
-        raise InvalidOrigin(origin)
-
     def _choose(self, connection: ServerConnection, request: CoreRequest) -> Subprotocol | None:
         offered = cast("Sequence[Subprotocol]", request.subprotocols)
         if self._select is not None:
             return self._select(connection, [*offered])
-        if not self._subprotocols:
-            return None
-        for subprotocol in self._subprotocols:
-            if subprotocol in offered:
-                return Subprotocol(subprotocol)
-        expected = ", ".join(self._subprotocols)
-        found = "invalid" if offered else "missing"
-        raise NegotiationError(f"{found} subprotocol; expected one of {expected}")
-
-    def _switching(self, request: CoreRequest, subprotocol: Subprotocol | None) -> Response:
-        """What process_response sees of a response that accepts."""
-        headers = Headers(Date=formatdate(usegmt=True), Upgrade="websocket", Connection="Upgrade")
-        key = request.headers.get("Sec-WebSocket-Key", "")
-        digest = hashlib.sha1((key + _GUID).encode(), usedforsecurity=False).digest()
-        headers["Sec-WebSocket-Accept"] = base64.b64encode(digest).decode()
-        if subprotocol is not None:
-            headers["Sec-WebSocket-Protocol"] = subprotocol
-        return Response(101, HTTPStatus(101).phrase, headers)
-
-
-_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""RFC 6455 section 1.3."""
-
-
-def _asks_upgrade(request: CoreRequest) -> bool:
-    return "websocket" in request.headers.get("Upgrade", "").lower()
-
-
-def _added(headers: Headers) -> Iterable[tuple[str, str]]:
-    """The headers that are not the handshake's own."""
-    for name, value in headers.raw_items():
-        lower = name.lower()
-        if lower not in {"upgrade", "connection"} and not lower.startswith("sec-websocket-"):
-            yield name, value
+        return _shared.choose_subprotocol(offered, self._subprotocols)
 
 
 async def _result(answer: Awaitable[Response | None] | Response | None) -> Response | None:
@@ -1404,15 +1218,11 @@ def basic_auth(
     """
     if (credentials is None) is (check_credentials is None):
         raise ValueError("provide either credentials or check_credentials")
-    known = None if credentials is None else _known(credentials)
+    known = {} if credentials is None else _shared.known_credentials(credentials)
 
     async def is_right(username: str, password: str) -> bool:
-        if known is not None:
-            right = known.get(username)
-            # In constant time, for a user who is not known, too.
-            same = hmac.compare_digest((right or "").encode(), password.encode())
-            return same and right is not None
-        assert check_credentials is not None
+        if check_credentials is None:
+            return _shared.is_known(known, username, password)
         answer = check_credentials(username, password)
         return await answer if inspect.isawaitable(answer) else bool(answer)
 
@@ -1436,21 +1246,3 @@ def basic_auth(
         return None
 
     return process_request
-
-
-def _known(credentials: Any) -> dict[str, str]:
-    """Credentials as user names with their passwords."""
-    pairs = [credentials] if _is_pair(credentials) else credentials
-    if isinstance(pairs, Iterable):
-        pairs = [*pairs]
-        if all(_is_pair(pair) for pair in pairs):
-            return dict(cast("list[tuple[str, str]]", pairs))
-    raise TypeError("credentials must be a pair of str, or an iterable of such pairs")
-
-
-def _is_pair(value: object) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and all(isinstance(part, str) for part in value)
-    )
