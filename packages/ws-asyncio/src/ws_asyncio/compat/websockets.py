@@ -84,8 +84,9 @@ __all__ += _shared.__all__
 # What is imported as websockets.exceptions, and so on.
 exceptions = datastructures = frames = http11 = typing = headers = _shared
 
-USER_AGENT: Final = f"Python/{platform.python_version()} ws-asyncio/{_version}"
-SERVER: Final = USER_AGENT
+_NAME: Final = f"Python/{platform.python_version()} ws-asyncio/{_version}"
+USER_AGENT: Final = os.environ.get("WEBSOCKETS_USER_AGENT", _NAME)
+SERVER: Final = os.environ.get("WEBSOCKETS_SERVER", _NAME)
 MAX_REDIRECTS: Final = int(os.environ.get("WEBSOCKETS_MAX_REDIRECTS", "10"))
 
 LoggerLike: TypeAlias = "logging.Logger | logging.LoggerAdapter[Any]"
