@@ -977,10 +977,12 @@ async def test_W10_text_overrides_what_it_goes_as() -> None:
     async with client_and_peer(compression=None) as (client, peer):
         await client.send("é", text=False)
         await client.send("é".encode(), text=True)
-        await client.send([b"a", memoryview(b"b")], text=True)
+        await client.send([b"a", memoryview(b"\xc3"), b"\xa9"], text=True)
         assert (await peer.receive(BytesMessage)).data == "é".encode()
         assert (await peer.receive(TextMessage)).data == "é"
-        assert (await peer.receive(TextMessage)).data == "ab"
+        assert (await peer.receive(TextMessage)).data == "aé"
+        with pytest.raises(UnicodeDecodeError):
+            await client.send(b"\xff", text=True)
 
 
 async def asynchronous(parts: list[Any]) -> AsyncIterator[Any]:
@@ -1075,6 +1077,21 @@ async def test_W10_a_message_that_is_cancelled_in_the_middle_fails_with_1011() -
             await sending
         await server.wait_closed()
         assert server.close_code == 1011
+
+
+@on_asyncio
+async def test_W10_a_message_that_is_cancelled_before_it_began_is_not_sent() -> None:
+    async with both_ends() as (client, server):
+
+        async def parts() -> AsyncIterator[str]:
+            await asyncio.Event().wait()
+            yield "a"
+
+        for message in (parts(), parts()):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.send(message), 0.01)
+        await client.send("next")
+        assert await server.recv() == "next"
 
 
 @on_asyncio

@@ -52,8 +52,10 @@ from wscore import (
     Destination,
     HandshakeError,
     InvalidURL,
+    Parts,
     Prepared,
     Proxy,
+    each_part,
 )
 from wscore import ConcurrencyError as CoreConcurrencyError
 from wscore import Connection as CoreConnection
@@ -335,20 +337,21 @@ class Connection:
                 f"{type(message).__name__}"
             )
         websocket, connection = self._websocket, self._websocket._connection
-        last: DataLike | None = None
+        end: Data | None = None
         async with websocket._send_turn, aclosing(_parts(message, text)) as parts:
             try:
                 # Each part goes at once, not one behind as our own send has it, so that who reads
                 # them as they come need not wait for the next: an empty frame ends the message.
-                async for last in parts:
+                async for part in parts:
                     await websocket._until_can_send_part()
-                    connection.send_part(last, final=False, now=websocket._now())
+                    connection.send_part(part, final=False, now=websocket._now())
                     websocket._settle()
-                if last is not None:
+                    end = "" if isinstance(part, str) else b""
+                if end is not None:
                     await websocket._until_can_send_part()
-                    connection.send_part(last[:0], final=True, now=websocket._now())
+                    connection.send_part(end, final=True, now=websocket._now())
             except BaseException as error:
-                if last is not None or isinstance(error, TypeError):
+                if end is not None or isinstance(error, TypeError):
                     connection.fail(Cause.SEND_INTERRUPTED, now=websocket._now())
                 raise
             finally:
@@ -525,12 +528,15 @@ def _is_whole(message: object) -> TypeGuard[DataLike]:
 async def _parts(
     message: Iterable[DataLike] | AsyncIterable[DataLike], text: bool | None
 ) -> AsyncGenerator[DataLike]:
-    if isinstance(message, AsyncIterable):
-        async for part in message:
-            yield _shared.to_message(part, text)
-    else:
-        for part in message:
-            yield _shared.to_message(part, text)
+    """The parts, each as what ``text`` says that it is; characters may be cut between them."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    async with aclosing(each_part(cast("Parts", message))) as parts:
+        async for part in parts:
+            if text and isinstance(part, (bytes, bytearray, memoryview)):
+                yield decoder.decode(part)
+            else:
+                yield _shared.to_message(part, text)
+    decoder.decode(b"", final=True)
 
 
 def broadcast(
