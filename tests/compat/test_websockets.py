@@ -147,8 +147,7 @@ async def client_and_peer(**options: Any) -> AsyncIterator[tuple[ClientConnectio
             try:
                 yield client, peer
             finally:
-                if client.transport is not None:
-                    client.transport.abort()
+                client.transport.abort()
                 await client.wait_closed()
 
 
@@ -358,7 +357,6 @@ async def test_W1_tls_verifies_and_knows_the_server_by_name(
     async with serve(echo, "localhost", 0, ssl=server_tls) as server:
         uri = f"wss://localhost:{port_of(server)}/"
         async with connect(uri, ssl=client_tls) as client:
-            assert client.transport is not None
             tls = client.transport.get_extra_info("ssl_object")
             assert tls.server_hostname == "localhost"
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -574,7 +572,6 @@ async def test_W2_with_ssl_the_uri_is_wss(
         unix_serve(echo, path, ssl=server_tls),
         unix_connect(path, ssl=client_tls) as client,
     ):
-        assert client.transport is not None
         assert client.transport.get_extra_info("ssl_object") is not None
 
 
@@ -604,6 +601,7 @@ async def test_W3_a_connection_tells_what_it_is() -> None:
         assert client.local_address == server.remote_address
         assert client.remote_address == server.local_address
         assert client.state is client.protocol.state is State.OPEN
+        assert client.transport.get_extra_info("peername") == client.remote_address
         assert (client.close_code, client.close_reason) == (None, None)
         assert client.latency == 0
         for connection in (client, server):
@@ -784,6 +782,7 @@ def test_W5_the_tree_of_exceptions() -> None:
 def test_W5_exceptions_are_found_under_their_modules_names_too() -> None:
     assert websockets.exceptions.ConnectionClosed is ConnectionClosed
     assert websockets.frames.CloseCode is CloseCode
+    assert websockets.protocol.State is State
     assert websockets.datastructures.Headers is websockets.http11.Headers is Headers
 
 
@@ -1097,7 +1096,6 @@ async def test_W10_a_message_that_is_cancelled_before_it_began_is_not_sent() -> 
 @on_asyncio
 async def test_W10_send_waits_while_the_buffer_is_full() -> None:
     async with client_and_peer(write_limit=2**15, compression=None) as (client, peer):
-        assert client.transport is not None
         client.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, 2**14
         )
@@ -1331,7 +1329,6 @@ async def test_W14_a_ping_raises_when_the_connection_ends(end: str) -> None:
         if end == "reset":
             peer.reset()
         elif end == "abort":
-            assert client.transport is not None
             client.transport.abort()
         else:
             await client.close()
@@ -1455,7 +1452,6 @@ async def test_W16_a_loop_connects_again_and_again() -> None:
             case 1:
                 await asyncio.sleep(2 * SOON)
             case 2:
-                assert connection.transport is not None
                 connection.transport.abort()
             case 3:
                 return connection.respond(503, "")

@@ -84,7 +84,7 @@ __all__ = [
 __all__ += _shared.__all__
 
 # What is imported as websockets.exceptions, and so on.
-exceptions = datastructures = frames = http11 = typing = headers = _shared
+exceptions = datastructures = frames = http11 = typing = headers = protocol = _shared
 
 _NAME: Final = f"Python/{platform.python_version()} ws-asyncio/{_version}"
 USER_AGENT: Final = os.environ.get("WEBSOCKETS_USER_AGENT", _NAME)
@@ -149,6 +149,7 @@ class Connection:
     :ivar id: a UUID, for logs.
     :ivar logger: the logger, with the connection as ``websocket`` in its extra information.
     :ivar protocol: facts about the connection.
+    :ivar transport: its transport.
     """
 
     def __init__(
@@ -173,6 +174,7 @@ class Connection:
             _plain(protocol.logger), {"websocket": self}
         )
         self._websocket: Final = protocol._websocket
+        self.transport = cast("asyncio.Transport", self._websocket._transport)
         self._streaming = False
 
     # ------------------------------------------------------------------------------ facts
@@ -186,11 +188,6 @@ class Connection:
     def response(self) -> Response | None:
         """The opening handshake's response."""
         return _shared.response_of(self._websocket.response)
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """The transport; None once it is closed."""
-        return self._websocket._transport
 
     @property
     def latency(self) -> float:
