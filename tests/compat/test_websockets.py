@@ -333,6 +333,51 @@ async def test_W1_none_turns_timeouts_and_limits_off() -> None:
 
 
 @on_asyncio
+async def test_W1_limits_come_in_pairs_too() -> None:
+    pairs: dict[str, Any] = {
+        "max_size": (2**20, 2**10),
+        "max_queue": (4, 2),
+        "write_limit": (2**16, 2**10),
+    }
+    async with both_ends(pairs, **pairs) as (client, server):
+        for number in range(20):
+            await client.send(str(number))
+        assert [await server.recv() for _ in range(20)] == [str(n) for n in range(20)]
+
+
+@on_asyncio
+async def test_W1_a_full_queue_holds_the_peer_back() -> None:
+    message = bytes(2**16)
+    async with client_and_peer(max_queue=2, compression=None) as (client, peer):
+        sent = 0
+
+        async def send_all() -> None:
+            nonlocal sent
+            for _ in range(200):
+                await peer.send(BytesMessage(message))
+                sent += 1
+
+        sending = asyncio.create_task(send_all())
+        await asyncio.sleep(SOON)
+        assert sent < 200
+        for _ in range(200):
+            assert await client.recv() == message
+        await sending
+
+
+@on_asyncio
+async def test_W1_a_cancelled_connect_leaves_nothing() -> None:
+    async with listening() as (listener, port):
+        opening = asyncio.create_task(_opened(f"ws://127.0.0.1:{port}/"))
+        with await Peer.accept(listener) as peer:
+            await peer.read_head()
+            opening.cancel()
+            assert await peer.read_to_end() == b""
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+
+@on_asyncio
 async def test_W1_host_and_port_go_before_those_of_the_uri() -> None:
     async with serving() as server:
         where: dict[str, Any] = {"host": "127.0.0.1", "port": port_of(server)}
