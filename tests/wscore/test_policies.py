@@ -203,6 +203,18 @@ def is_kept(config: Config) -> bool:
     return peer.take_all() == ["unread"]
 
 
+def parts_of_two_fragments(config: Config) -> list[str]:
+    peer = RawPeer.opened(config)
+    peer.send(TEXT, b"a")
+    peer.send(FIN | CONTINUATION, b"b")
+    parts: list[str] = []
+    while peer.connection.can_receive_part:
+        part = peer.connection.take_part(now=0.0)
+        assert part is not None
+        parts.append(str(part.data))
+    return parts
+
+
 def send_marks(config: Config) -> tuple[float, float]:
     """Bytes buffered from which sending is to stop, and down to which it may go on."""
 
@@ -370,6 +382,7 @@ NUMBERS: dict[str, Number] = {
     "control_look_ahead": Number(bytes_looked_ahead, 64 * KIB, same(0, 4 * KIB), {"max_queue": 1}),
     "read_size": Number(bytes_of_a_read, 256 * KIB, same(4 * KIB, MIB)),
     "keep_unread": Number(is_kept, False, same(True)),
+    "keep_fragments": Number(parts_of_two_fragments, ["ab"], {True: ["a", "b"]}),
     "max_send_buffer": Number(
         send_marks,
         (64 * KIB, 16 * KIB),

@@ -129,6 +129,8 @@ class Config:
         :ivar read_size: the most bytes that one read may bring. 256 KiB, as in asyncio.
         :ivar keep_unread: after this side closes, messages received before can still be taken;
             otherwise they are dropped and counted.
+        :ivar keep_fragments: a message that is received in parts comes in the fragments that it
+            was sent in, each when it is whole; otherwise in what has arrived, as it arrives.
 
     Sending
         :ivar max_send_buffer: bytes accepted and not sent, as high mark or (high, low).
@@ -176,6 +178,7 @@ class Config:
     control_look_ahead: int | float = 64 * KIB
     read_size: int = 256 * KIB
     keep_unread: bool = False
+    keep_fragments: bool = False
 
     max_send_buffer: Marks = (64 * KIB, 16 * KIB)
     overflow: Overflow | OverflowName = Overflow.WAIT
@@ -205,6 +208,7 @@ class Config:
         if self.max_queue_bytes is not None:
             _check_range(self, "max_queue_bytes", 1, INF)
         _check_type(self, "keep_unread", bool, "a bool")
+        _check_type(self, "keep_fragments", bool, "a bool")
         _check_type(self, "plain_http", bool, "a bool")
         try:
             object.__setattr__(self, "overflow", Overflow(self.overflow))
@@ -300,6 +304,7 @@ class ConfigOptions(TypedDict, total=False):
     control_look_ahead: int | float
     read_size: int
     keep_unread: bool
+    keep_fragments: bool
     max_send_buffer: Marks
     overflow: Overflow | OverflowName
     max_pong_buffer: int | float
