@@ -344,6 +344,7 @@ def test_the_defaults_are_theirs() -> None:
     config = w.config(**OPTIONS)
     assert config.deflate == Deflate(level=6, threshold=0)
     assert (config.keep_unread, config.fail_timeout, config.plain_http) == (True, 0, True)
+    assert config.keep_fragments
     assert config.queue_marks == (16, 4)
     assert config.send_marks == (2**15, 2**13)
     assert config.send_timeout == 40

@@ -101,6 +101,8 @@ BASE = Config(
     # What was received is for the application to take, and a violation does not wait for that.
     keep_unread=True,
     fail_timeout=0,
+    # A part is a frame.
+    keep_fragments=True,
     # Only messages are counted.
     max_queue_bytes=math.inf,
     max_body_size=2**20,
