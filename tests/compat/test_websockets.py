@@ -702,6 +702,17 @@ async def test_W3_a_message_is_received_in_parts_as_they_come() -> None:
         assert "".join([str(part) async for part in parts]) == ""
 
 
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@on_asyncio
+async def test_W3_the_parts_are_the_frames(compression: str | None) -> None:
+    async with both_ends(compression=compression) as (client, server):
+        for parts in (["a", "b" * 100_000, "", "c"], [b"a", b"b"], ["", ""]):
+            await server.send(parts)
+            await (await server.ping())
+            empty = parts[0][:0]
+            assert [part async for part in client.recv_streaming()] == [*parts, empty]
+
+
 @on_asyncio
 async def test_W3_parts_are_decoded_as_is_asked_for() -> None:
     async with both_ends() as (client, server):

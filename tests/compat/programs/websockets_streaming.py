@@ -30,9 +30,8 @@ async def main(websockets: ModuleType) -> list[str]:
         uri = "ws://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
         async with websockets.connect(uri, max_size=64) as websocket:
             async for word in websocket.recv_streaming():
-                if word:
-                    lines.append(word)
-                    turn.set()
+                lines.append(word)
+                turn.set()
             lines.append(repr(await websocket.recv()))
             lines.append(repr(await websocket.recv(decode=False)))
             try:

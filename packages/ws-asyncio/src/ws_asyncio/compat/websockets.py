@@ -260,7 +260,7 @@ class Connection:
             raise await self._invalid_data(error) from error
 
     async def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]:
-        """Receive a message in parts, as they arrive: text is cut between characters.
+        """Receive a message frame by frame; a character that is cut goes with its last byte.
 
         Left early and closed (``aclose()``), the rest of the message is discarded.
 
