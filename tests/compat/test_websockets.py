@@ -1506,7 +1506,7 @@ async def test_W16_a_loop_connects_again_and_again() -> None:
         attempts += 1
         match attempts:
             case 1:
-                await asyncio.sleep(2 * SOON)
+                await asyncio.sleep(4 * SOON)
             case 2:
                 connection.transport.abort()
             case 3:
@@ -1519,7 +1519,7 @@ async def test_W16_a_loop_connects_again_and_again() -> None:
     async with serving(process_request=process_request) as server:
 
         async def stay_connected() -> None:
-            options: dict[str, Any] = {"open_timeout": SOON, "reconnect_delays": at_once}
+            options: dict[str, Any] = {"open_timeout": 3 * SOON, "reconnect_delays": at_once}
             async for client in connect(uri_of(server), **options):
                 # The loop has closed the one before.
                 assert [each.state for each in seen] == [State.CLOSED] * len(seen)
@@ -1641,12 +1641,12 @@ async def test_W17_a_stuck_writer_is_noticed_too() -> None:
 
 @on_asyncio
 async def test_W17_a_slow_consumer_is_no_dead_peer() -> None:
-    options = {"ping_interval": SOON / 2, "ping_timeout": SOON / 2, "max_queue": 1}
+    options = {"ping_interval": SOON / 2, "ping_timeout": 2 * SOON, "max_queue": 1}
     async with client_and_peer(**options) as (client, peer):
         for number in range(20):
             await peer.send(TextMessage(str(number)))
         # Nobody receives, and still the answers to pings are seen behind the messages.
-        for _ in range(6):
+        for _ in range(8):
             ping = await peer.receive(Ping)
             await peer.send(ping.response())
         assert client.state is State.OPEN
@@ -2020,7 +2020,7 @@ async def test_W3_broadcast_takes_messages_only_and_can_tell_what_failed() -> No
 
 @on_asyncio
 async def test_W3_broadcast_does_not_wait_for_who_reads_nothing() -> None:
-    options = {"ping_interval": SOON, "ping_timeout": SOON, "compression": None}
+    options = {"ping_interval": SOON, "ping_timeout": 3 * SOON, "compression": None}
     async with serving(stay, **options) as server, connect(uri_of(server)) as reader:
         with await Peer.dial(port_of(server)) as peer:
             await peer.upgrade()

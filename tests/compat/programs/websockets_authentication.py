@@ -44,7 +44,7 @@ async def main(websockets: ModuleType) -> list[str]:
 
     async def first_message(websocket: Any) -> None:
         try:
-            said = await asyncio.wait_for(websocket.recv(), 0.05)
+            said = await asyncio.wait_for(websocket.recv(), 0.15)
         except TimeoutError:
             said = None
         if said != "secret":
