@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-long soak lint types cover docs wheels autobahn autobahn-quick fuzz fuzz-quick clean
+.PHONY: help install demo test test-long soak lint types cover docs wheels autobahn autobahn-quick fuzz fuzz-quick bench bench-quick bench-grow bench-guard clean
 
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 RUN := .venv/bin/python
@@ -16,6 +16,7 @@ PACKAGES := $(patsubst %/pyproject.toml,--editable %,$(wildcard packages/*/pypro
 HERE := $(shell pwd | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(HERE)
 READY_TO_CHECK := .venv/ready-to-check-$(HERE)
+READY_TO_BENCH := .venv/ready-to-bench-$(HERE)
 
 # A line for each package, since pip takes a while and says too much; all it said, if it fails.
 define install
@@ -55,7 +56,7 @@ types: $(READY_TO_CHECK)  ## Check types with mypy (strict) and pyright
 
 # By its own tests alone: what an adapter's tests happen to pass through is not tested.
 cover: $(READY)  ## Measure branch coverage of wscore by tests/wscore; less than 100 % fails
-	@$(RUN) -m coverage run -m pytest tests/wscore
+	@HYPOTHESIS_PROFILE=cover $(RUN) -m coverage run -m pytest -q tests/wscore
 	@$(RUN) -m coverage report
 
 docs: $(READY_TO_CHECK)  ## Build the documentation into build/docs; a warning fails
@@ -67,6 +68,18 @@ autobahn: $(READY)  ## Run the whole Autobahn test suite against every adapter, 
 
 autobahn-quick: $(READY)  ## Run the cases of it that are done in minutes
 	@$(RUN) -m autobahn.run --quick --where-possible $(PEERS)
+
+bench: $(READY_TO_BENCH)  ## Measure everything side by side with the peers, most of an hour; tables for the docs
+	@$(RUN) -m bench $(OPTIONS)
+
+bench-quick: $(READY_TO_BENCH)  ## Measure what matters most, in three minutes
+	@$(RUN) -m bench --quick $(OPTIONS)
+
+bench-grow: $(READY_TO_BENCH)  ## Measure how cost grows: connections, sizes, receivers; charts for the docs
+	@$(RUN) -m bench.grow $(OPTIONS)
+
+bench-guard: $(READY)  ## Count the instructions of an echo; 5 % more than expected fails
+	@$(RUN) -m bench.guard $(OPTIONS)
 
 wheels: $(READY)  ## Install each adapter alone, from its built wheel, and run its program
 	@$(RUN) tests/wheels.py
@@ -83,7 +96,7 @@ fuzz-quick: $(READY)  ## Let atheris search the core for seconds, where it can b
 
 clean:  ## Remove .venv and everything else that was made here
 	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find packages tests docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find packages tests docs examples bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Setting up goes in one line of steps, so that two targets at a time never install at once.
 
@@ -96,6 +109,11 @@ $(READY): $(PROJECTS) | $(RUN)
 $(READY_TO_CHECK): $(READY)
 	@echo "==> Setting up (3/3): linters, type checkers, documentation"
 	@$(call install,--group check --group docs)
+	@touch $@
+
+$(READY_TO_BENCH): $(READY)
+	@echo "==> Setting up: the peers to compare with"
+	@$(call install,--group bench)
 	@touch $@
 
 $(RUN):

@@ -18,6 +18,8 @@ from tests.adapters import certificates
 settings.register_profile("dev", deadline=None, max_examples=100)
 # The same examples in every run, so that a red run is about the change that it tests.
 settings.register_profile("ci", deadline=None, max_examples=300, derandomize=True, print_blob=True)
+# Coverage is about lines, not about luck, and measuring it takes several times as long.
+settings.register_profile("cover", deadline=None, max_examples=50, derandomize=True)
 settings.register_profile(
     "fuzz",
     deadline=None,

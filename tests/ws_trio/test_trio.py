@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -212,6 +213,17 @@ async def test_a_stream_that_raises_something_odd_is_a_broken_one() -> None:
         async with connect(URL, stream=Odd()):
             pass
     assert isinstance(caught.value.__cause__, LookupError)
+
+
+@on_trio
+async def test_a_stream_that_is_closed_already_is_a_broken_one() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    await stream.aclose()
+    with pytest.raises(HandshakeError, match="ClosedResourceError"):
+        async with connect(URL, stream=stream):
+            raise AssertionError
 
 
 @on_trio

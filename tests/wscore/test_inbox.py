@@ -338,6 +338,23 @@ def test_raw_bytes_are_never_more_than_one_read_and_never_negative() -> None:
     assert [len(message) for message in take_all(inbox)] == [1, 1000, 16, 500]
 
 
+@pytest.mark.parametrize("cut", [1, 2, 7, 1000])
+def test_without_looking_ahead_nothing_behind_a_full_queue_counts(cut: int) -> None:
+    """However it was sliced, and whatever one read brought along."""
+    inbox = new(Config(max_queue=1, control_look_ahead=0))
+    data = text("a") + frame(FIN | PING, "1") + frame(TEXT, "b") + frame(FIN | PING, "2")
+    data += frame(FIN | CONTINUATION, "c") + frame(FIN | PING, "3")
+    controls = receive(inbox, *(data[i : i + cut] for i in range(0, len(data), cut)))
+    assert (controls, inbox.want_read) == ([], 0)
+    assert inbox.take() == "a"
+    # A message that has begun has its place; what is between its frames is in order.
+    assert [payload for _, payload, _ in inbox.advance()] == [b"1", b"2"]
+    assert inbox.want_read == 0
+    assert inbox.take() == "bc"
+    assert [payload for _, payload, _ in inbox.advance()] == [b"3"]
+    assert inbox.want_read > 0
+
+
 # UTF-8 (RFC 6455 section 8.1, RFC 3629)
 
 CHARACTERS = ["\0", "\x7f", "\x80", "߿", "ࠀ", "퟿", "\ue000", "\uffff", "𐀀", "\U0010ffff", "\ufeff"]

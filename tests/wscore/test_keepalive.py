@@ -189,6 +189,25 @@ def test_a_ping_of_the_application_has_no_deadline() -> None:
     assert peer.connection.deadline == NEVER
 
 
+def test_a_ping_that_waits_for_silence_is_sent_an_interval_after_the_last_byte() -> None:
+    peer = RawPeer.opened(Config(ping_interval=20.0, ping_if_silent=True))
+    for at in (15.0, 25.0):
+        peer.wait(at - peer.now)
+        peer.send(PONG)
+    peer.wait(19.5)
+    assert peer.read() == []
+    peer.wait(0.5)
+    [(opcode, payload)] = peer.read()
+    assert (opcode, peer.now) == (PING, 45.0)
+    peer.wait(1.0)
+    peer.send(PONG, payload)
+    assert peer.connection.deadline == 65.0
+    peer.wait(19.0)
+    assert peer.read() == []
+    peer.wait(1.0)
+    assert [opcode for opcode, _ in peer.read()] == [PING]
+
+
 def test_without_an_interval_or_a_timeout_silence_is_no_failure() -> None:
     for config, pings in ((Config(ping_interval=NEVER), 0), (Config(ping_timeout=NEVER), 30)):
         peer = RawPeer.opened(config)

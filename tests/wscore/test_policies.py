@@ -41,6 +41,7 @@ from wscore import (
     Config,
     Connection,
     ConnectionClosed,
+    ControlFrame,
     Deflate,
     HandshakeRejected,
     OpenTimeout,
@@ -123,6 +124,15 @@ def time_between_pings(config: Config) -> float:
     [(_, payload)] = peer.read()
     peer.send(PONG, payload)
     return peer.time_of(lambda: peer.connection.want_write) - first
+
+
+def spares_pings(config: Config) -> bool:
+    """Whether what the peer sends is as good as its answer to a ping."""
+    peer = RawPeer.opened(config)
+    peer.wait(15.0)
+    peer.send(PONG)
+    peer.wait(19.0)
+    return peer.read() == []
 
 
 def unanswered_time(config: Config) -> float:
@@ -213,6 +223,18 @@ def parts_of_two_fragments(config: Config) -> list[str]:
         assert part is not None
         parts.append(str(part.data))
     return parts
+
+
+def is_answered(config: Config) -> bool:
+    peer = RawPeer.opened(config)
+    peer.send(PING, b"?")
+    return peer.read() == [(PONG, b"?")]
+
+
+def is_shown(config: Config) -> bool:
+    peer = RawPeer.opened(config)
+    peer.send(PING, b"?")
+    return peer.connection.can_take_control
 
 
 def send_marks(config: Config) -> tuple[float, float]:
@@ -372,6 +394,9 @@ NUMBERS: dict[str, Number] = {
     "sleep_tolerance": Number(
         latest_for_a_pong, 1.0, same(0.0, 0.5, 3.0), {"ping_interval": 16.0, "ping_timeout": 16.0}
     ),
+    "ping_if_silent": Number(spares_pings, False, same(True)),
+    "answer_pings": Number(is_answered, True, same(False)),
+    "show_pings": Number(is_shown, False, same(True)),
     "max_message_size": Number(message_size, MIB, same(0, 125, 70_000, NEVER)),
     "max_fragment_size": Number(
         fragment_size, NEVER, same(0, 125, 70_000), {"max_message_size": NEVER}
@@ -1054,6 +1079,74 @@ def test_a_flood_of_pings_leaves_the_send_buffer_bounded() -> None:
         peer.send_raw(flood)
     assert peer.connection.stats.pings_received == 100_000
     assert len(peer.read_raw()) <= Config().max_pong_buffer
+
+
+def controls(peer: RawPeer) -> list[ControlFrame]:
+    found = []
+    while peer.connection.can_take_control:
+        frame = peer.connection.take_control()
+        assert frame is not None
+        found.append(frame)
+    assert peer.connection.take_control() is None
+    return found
+
+
+def test_pings_and_pongs_for_the_application_keep_their_places_between_messages() -> None:
+    peer = RawPeer.opened(Config(answer_pings=False))
+    assert not peer.connection.can_take_control
+    mine = peer.connection.ping(b"mine", now=0.0)
+    data = (PING, b"a"), (FIN | TEXT, b"1"), (PONG, b"mine"), (PING, b"b"), (FIN | TEXT, b"2")
+    peer.send_raw(b"".join(peer.frame(*each) for each in data))
+    assert peer.connection.can_receive
+    assert controls(peer) == [ControlFrame(9, b"a")]
+    assert peer.connection.take_message(now=0.0) == "1"
+    assert controls(peer) == [ControlFrame(10, b"mine"), ControlFrame(9, b"b")]
+    assert peer.connection.take_message(now=0.0) == "2"
+    assert peer.connection.poll_pong(mine) == 0.0
+    assert peer.read() == [(PING, b"mine")]
+
+
+def test_pings_that_are_shown_are_answered_all_the_same() -> None:
+    peer = RawPeer.opened(Config(show_pings=True))
+    peer.send(PING, b"a")
+    peer.send(PONG, b"b")
+    assert peer.read() == [(PONG, b"a")]
+    assert controls(peer) == [ControlFrame(9, b"a"), ControlFrame(10, b"b")]
+
+
+def test_pings_for_the_application_are_there_when_the_connection_has_ended() -> None:
+    peer = RawPeer.opened(Config(answer_pings=False))
+    peer.send(PING, b"last words")
+    peer.end()
+    assert peer.is_closed()
+    assert controls(peer) == [ControlFrame(9, b"last words")]
+
+
+def test_a_flood_of_pings_that_the_application_does_not_take_is_bounded() -> None:
+    peer = RawPeer.opened(Config(answer_pings=False, max_pong_buffer=10))
+    for i in range(10):
+        peer.send(PING, b"%03d" % i)
+    assert controls(peer) == [ControlFrame(9, b"000"), ControlFrame(9, b"009")]
+    peer.send(PING, b"next")
+    assert controls(peer) == [ControlFrame(9, b"next")]
+
+
+def test_control_frames_that_are_found_after_the_end_change_nothing() -> None:
+    peer = RawPeer.opened(Config(max_queue=1, control_look_ahead=0))
+    data = (FIN | TEXT, b"1"), (PING, b"late"), (FIN | TEXT, b"2"), (CLOSE, b"")
+    peer.send_raw(b"".join(peer.frame(*each) for each in data))
+    peer.connection.transport_lost(now=0.0)
+    reason = reason_of(peer.connection)
+    assert peer.take_all() == ["1", "2"]
+    assert peer.is_closed()
+    assert reason_of(peer.connection) == reason
+    assert peer.connection.deadline == NEVER
+
+
+def test_there_are_no_pings_before_the_connection_is_open() -> None:
+    connection = Connection.server(Config(answer_pings=False), now=0.0)
+    assert connection.take_control() is None
+    assert not connection.can_take_control
 
 
 def test_what_is_dropped_never_touches_the_compression_context() -> None:

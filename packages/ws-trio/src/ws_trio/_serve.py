@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 import trio
 
@@ -31,7 +31,7 @@ from ._accept import RequestHook, answer_request, secure
 from ._opening import Home
 from ._websocket import WebSocket
 
-__all__ = ["DrainHook", "Handler", "Server", "serve"]
+__all__ = ["DrainHook", "Handler", "Server", "run_handler", "serve"]
 
 Handler = Callable[[WebSocket], Awaitable[object]]
 """Called with each open connection; when it returns, the connection is closed with 1000."""
@@ -42,6 +42,8 @@ DrainHook = Callable[[WebSocket], Awaitable[object] | None]
 Listeners = Sequence[trio.abc.Listener[Any]]
 
 log = logging.getLogger("ws_trio")
+
+T = TypeVar("T")
 
 
 class serve:  # noqa: N801  (used like a function: awaited, or as a context manager)
@@ -332,7 +334,7 @@ class Server:
                 nursery.start_soon(websocket._carry, secured)
             await answer_request(websocket, self._on_request, partial(admission.admit, websocket))
             self.connections.add(websocket)
-            await self._handle(websocket)
+            await run_handler(self._handler, websocket, partial(self._note_failure, websocket))
             await websocket.close(*admission.farewell)
             reason = await websocket.wait_closed()
             if reason.unexpected:
@@ -341,19 +343,6 @@ class Server:
             log.info("%r: %s", websocket, error)
             await websocket.wait_closed()
 
-    async def _handle(self, websocket: WebSocket) -> None:
-        try:
-            await self._handler(websocket)
-        except Exception as error:  # noqa: BLE001  (a handler's own: logged)
-            self._note_failure(websocket, error)
-        except BaseExceptionGroup as group:
-            # Cancelled, some of its tasks have failed all the same.
-            failures, rest = group.split(Exception)
-            if failures is not None:
-                self._note_failure(websocket, failures)
-            if rest is not None:
-                raise rest from None
-
     def _note_failure(self, websocket: WebSocket, error: BaseException) -> None:
         if only_closed(error) and websocket.state is not State.OPEN:
             # A handler may leave it to the server to notice the end.
@@ -361,6 +350,25 @@ class Server:
         log.error("%r: the handler failed", websocket, exc_info=error)
         websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
         websocket._settle()
+
+
+async def run_handler(
+    handler: Callable[[T], Awaitable[object]],
+    subject: T,
+    note_failure: Callable[[BaseException], None],
+) -> None:
+    """Run a handler; what it raises is noted, and nothing but Cancelled goes on."""
+    try:
+        await handler(subject)
+    except Exception as error:  # noqa: BLE001  (a handler's own: logged)
+        note_failure(error)
+    except BaseExceptionGroup as group:
+        # Cancelled, some of its tasks have failed all the same.
+        failures, rest = group.split(Exception)
+        if failures is not None:
+            note_failure(failures)
+        if rest is not None:
+            raise rest from None
 
 
 class _Life:

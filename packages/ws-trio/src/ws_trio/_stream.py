@@ -124,7 +124,8 @@ class SocketCarrier(Carrier):
 
 def carrier_of(stream: trio.abc.Stream, connection: Connection) -> Carrier:
     """What carries a connection over this stream."""
-    if isinstance(stream, trio.SocketStream):
+    # One that is closed has no socket left; reading it says so.
+    if isinstance(stream, trio.SocketStream) and stream.socket.fileno() >= 0:
         return SocketCarrier(stream, connection)
     return Carrier(stream, connection)
 

@@ -36,7 +36,7 @@ from ._handshake import Tunnel
 from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
 from ._outbox import Prepared
-from ._pings import Latency, Ping
+from ._pings import ControlFrame, Latency, Ping
 from ._proxy import Proxy, choose_proxy
 from ._receiving import PartReceiver, Receiving
 from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
@@ -63,6 +63,7 @@ __all__ = [
     "ConfigOptions",
     "Connection",
     "ConnectionClosed",
+    "ControlFrame",
     "Deflate",
     "Destination",
     "Facts",

@@ -113,6 +113,12 @@ class Config:
             slept; the peer gets its time once more. 1 s (arbitrary: no event loop that works
             is so late).
 
+        :ivar ping_if_silent: a keepalive ping is sent only when the peer has been silent for
+            ``ping_interval``. False: in any case, and so ``latency`` is never old.
+        :ivar answer_pings: a ping is answered as soon as it is read. False: pings and pongs are
+            for the application, by :meth:`Connection.take_control`.
+        :ivar show_pings: the application can take pings and pongs though pings are answered.
+
     Receiving
         :ivar max_message_size: bytes of a message, text measured in UTF-8, after inflation.
             1 MiB, as in websockets. As a str, text can take four times as much memory. Without a
@@ -125,7 +131,8 @@ class Config:
         :ivar max_queue_bytes: the same in bytes. ``None``: ``max_message_size``, or 1 MiB if
             that is inf.
         :ivar control_look_ahead: raw bytes read behind a full queue in search of pings, pongs
-            and Close frames. 64 KiB. 0 stops reading while the queue is full.
+            and Close frames. 64 KiB. 0: nothing is read or looked at behind a full queue; so with
+            ``max_queue=1`` each message is handed over before anything behind it counts.
         :ivar read_size: the most bytes that one read may bring. 256 KiB, as in asyncio.
         :ivar keep_unread: after this side closes, messages received before can still be taken;
             otherwise they are dropped and counted.
@@ -169,6 +176,9 @@ class Config:
     ping_interval: float = 20.0
     ping_timeout: float = 20.0
     sleep_tolerance: float = 1.0
+    ping_if_silent: bool = False
+    answer_pings: bool = True
+    show_pings: bool = False
 
     max_message_size: int | float = MIB
     max_fragment_size: int | float = INF
@@ -210,6 +220,9 @@ class Config:
         _check_type(self, "keep_unread", bool, "a bool")
         _check_type(self, "keep_fragments", bool, "a bool")
         _check_type(self, "plain_http", bool, "a bool")
+        _check_type(self, "ping_if_silent", bool, "a bool")
+        _check_type(self, "answer_pings", bool, "a bool")
+        _check_type(self, "show_pings", bool, "a bool")
         try:
             object.__setattr__(self, "overflow", Overflow(self.overflow))
         except ValueError:
@@ -296,6 +309,9 @@ class ConfigOptions(TypedDict, total=False):
     ping_interval: float
     ping_timeout: float
     sleep_tolerance: float
+    ping_if_silent: bool
+    answer_pings: bool
+    show_pings: bool
     max_message_size: int | float
     max_fragment_size: int | float
     max_fragments: int | float

@@ -55,7 +55,7 @@ from ._handshake import ClientHandshake, ServerHandshake
 from ._http import Accept, Request, Response
 from ._inbox import Inbox, Message, Part
 from ._outbox import Outbox, Prepared
-from ._pings import MAX_PAYLOAD, Latency, Ping, Pings
+from ._pings import MAX_PAYLOAD, ControlFrame, Controls, Latency, Ping, Pings
 from ._stats import Stats
 from ._timers import Timer, Timers
 
@@ -148,8 +148,8 @@ class Connection:
 
     __slots__ = (
         *("config", "role", "state", "stats", "request", "response", "subprotocol"),
-        *("_handshake", "_open_error", "_inbox", "_outbox", "_timers", "_pings"),
-        *("_writing", "_keepalive", "_awaiting", "_slept", "_timed_message"),
+        *("_handshake", "_open_error", "_inbox", "_outbox", "_timers", "_pings", "_controls"),
+        *("_writing", "_keepalive", "_awaiting", "_slept", "_heard", "_timed_message"),
         *("_reason", "_close_frame", "_close_sent", "_close_received", "_end_noted", "_close_by"),
         *("_failing", "_peer_ended", "_gone", "__weakref__"),
     )
@@ -171,13 +171,15 @@ class Connection:
         self._outbox = Outbox(config, self.stats, masked=role is Role.CLIENT)
         self._timers = Timers()
         self._pings = Pings(config.entropy)
+        self._controls = Controls(config.max_pong_buffer)
         # Bytes wait to be written, and the SEND timer runs.
         self._writing = False
         # The latest keepalive ping; whether a sign of life is awaited since it left; whether its
-        # deadline was once met late.
+        # deadline was once met late; when the peer was last heard.
         self._keepalive: Ping | None = None
         self._awaiting = False
         self._slept = False
+        self._heard = now
         self._timed_message = 0
         # How it ends.
         self._reason: CloseReason | None = None
@@ -251,6 +253,7 @@ class Connection:
             self._receive_end(now)
             return
         self.stats.bytes_received += len(data)
+        self._heard = now
         if self._awaiting:
             self._note_life()
         if self.state is State.CONNECTING:
@@ -362,8 +365,11 @@ class Connection:
                     self._fail(Failure(Cause.IDLE_TIMEOUT, text), now, flush=True)
                 case _:
                     assert timer is Timer.PING
-                    self._send_keepalive(now)
-                    self._timers.start(Timer.PING, now + config.ping_interval)
+                    ping_at = self._heard + config.ping_interval if config.ping_if_silent else now
+                    if ping_at <= now:
+                        self._send_keepalive(now)
+                        ping_at = now + config.ping_interval
+                    self._timers.start(Timer.PING, ping_at)
 
     # ------------------------------------------------------------------------- commands
 
@@ -605,6 +611,16 @@ class Connection:
             self._advance(now)
         return part
 
+    def take_control(self) -> ControlFrame | None:
+        """The peer's next ping or pong; None: not yet, or not next.
+
+        There are some with ``answer_pings=False``, when a ping is for the caller to answer, by
+        :meth:`pong`, and with ``show_pings=True``. They wait behind the messages that came before
+        them, unless looking ahead found them, and are there, too, when the connection has ended.
+        """
+        inbox = self._inbox
+        return None if inbox is None else self._controls.take(inbox.taken)
+
     def discard_rest(self, *, now: float) -> None:
         """Nobody wants the rest of the message that is being taken in parts; harmless else."""
         if self._inbox is not None:
@@ -658,6 +674,11 @@ class Connection:
         if self.state is State.OPEN and inbox is not None:
             return inbox.ready or (inbox.end is not None and not inbox.waiting)
         return self.state is not State.CONNECTING
+
+    @property
+    def can_take_control(self) -> bool:
+        """Whether :meth:`take_control` would give one."""
+        return self._inbox is not None and self._controls.ready(self._inbox.taken)
 
     @property
     def can_receive_part(self) -> bool:
@@ -965,20 +986,17 @@ class Connection:
     def _advance(self, now: float) -> None:
         """Decode what the inbox may take, and act on what comes with it.
 
-        Pings come only while it is OPEN: they were looked for in all that came before its end.
+        Control frames may come when it is OPEN no more: those that are looked for in order alone
+        are found when what is in front of them is taken.
         """
         inbox = self._the_inbox()
         before = self._received_so_far()
-        for head, payload, _ in inbox.advance():
+        for head, payload, place in inbox.advance():
             opcode = head & OPCODE
             if opcode == CLOSE:
                 self._receive_close(payload, now)
-            elif opcode == PING:
-                self.stats.pings_received += 1
-                self._outbox.put_pong(payload)
-                self._note_writing(now)
             else:
-                self._pings.answer(payload, now)
+                self._receive_ping_or_pong(ControlFrame(opcode, payload), place, now)
         if self.state is State.OPEN:
             if self._received_so_far() != before:
                 self._note_message(now)
@@ -992,6 +1010,17 @@ class Connection:
         elif self.state is State.CLOSING and inbox.close is not None:
             self._close_received = inbox.close
             self._finish_closing()
+
+    def _receive_ping_or_pong(self, frame: ControlFrame, place: int, now: float) -> None:
+        if self.config.show_pings or not self.config.answer_pings:
+            self._controls.put(place, frame)
+        if frame.opcode != PING:
+            self._pings.answer(frame.payload, now)
+            return
+        self.stats.pings_received += 1
+        if self.config.answer_pings and self.state is State.OPEN:
+            self._outbox.put_pong(frame.payload)
+            self._note_writing(now)
 
     def _receive_close(self, payload: bytes, now: float) -> None:
         """The peer's Close frame, in order or found by looking ahead: it waits for nothing."""

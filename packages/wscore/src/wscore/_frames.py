@@ -119,11 +119,13 @@ class Decoder:
     :param max_message_size: bytes of a message; of a compressed one, whoever inflates it judges.
     :param max_fragment_size: bytes of a frame.
     :param max_fragments: frames of a message.
+    :param in_order: whether nothing behind a message that may not begin is looked at.
     :ivar failure: the rule that was broken; nothing more comes then.
     """
 
     __slots__ = (
-        *("_masked", "_kinds", "_max_message", "_max_fragment", "_max_fragments", "failure"),
+        *("_masked", "_kinds", "_max_message", "_max_fragment", "_max_fragments", "_in_order"),
+        "failure",
         *("_buffer", "_at", "_rest", "_head", "_key", "_fragments", "_size", "_compressed"),
         *("_looking", "_ahead", "_tail", "_skip", "_stuck", "_found", "_ended"),
     )
@@ -136,12 +138,14 @@ class Decoder:
         max_message_size: int | float,
         max_fragment_size: int | float,
         max_fragments: int | float,
+        in_order: bool = False,
     ) -> None:
         self._masked = masked
         self._kinds = _KINDS_RSV1 if compressed else _KINDS
         self._max_message = max_message_size
         self._max_fragment = max_fragment_size
         self._max_fragments = max_fragments
+        self._in_order = in_order
         self.failure: Failure | None = None
         # Raw bytes, and how far they are decoded.
         self._buffer = b""
@@ -216,6 +220,7 @@ class Decoder:
         end = len(buffer)
         kinds = self._kinds
         masked = self._masked
+        in_order = self._in_order
         blocked = False
 
         while True:
@@ -233,6 +238,8 @@ class Decoder:
 
             # The header (section 5.2).
             if end - at < 2:
+                break
+            if in_order and not self._fragments and (messages <= 0 or room <= 0):
                 break
             head = buffer[at]
             length = buffer[at + 1]
@@ -342,9 +349,10 @@ class Decoder:
 
         Headers of data frames are hopped, control frames cut out; data is judged only when it is
         decoded, and so is a header that cannot be trusted: nothing behind it is looked at. Until
-        all of this is decoded the same happens to everything fed.
+        all of this is decoded the same happens to everything fed. ``in_order``, there are none.
         """
-        self._look_through()
+        if not self._in_order:
+            self._look_through()
         return self._take_found()
 
     # -- inside decode

@@ -61,6 +61,7 @@ class Inbox:
             max_message_size=config.max_message_size,
             max_fragment_size=config.max_fragment_size,
             max_fragments=config.max_fragments,
+            in_order=config.control_look_ahead == 0,
         )
         self._decoding = True
         # For what comes when nothing but the peer's Close frame matters.
@@ -100,7 +101,10 @@ class Inbox:
             self._skimmer.feed(data)
 
     def advance(self) -> list[Frame]:
-        """Decode what the queue may take; return the control frames that came along."""
+        """Decode what the queue may take; return the control frames that came along.
+
+        In place of a rest, which they never have, each says how many messages came before it.
+        """
         controls: list[Frame] = []
         decoder = self._decoder
         while self._decoding and decoder.failure is None:
@@ -117,7 +121,7 @@ class Inbox:
             self._stats.frames_received += len(frames)
             for i, frame in enumerate(frames):
                 if frame[0] & 0x08:
-                    controls.append(frame)
+                    controls.append((frame[0], frame[1], self._stats.messages_received))
                 elif (failure := self._receive(frame)) is not None:
                     self._fail(failure)
                     self._skim(frames[i + 1 :])
@@ -362,6 +366,11 @@ class Inbox:
     def ready(self) -> bool:
         """Whether :meth:`take` has a message."""
         return bool(self._queue)
+
+    @property
+    def taken(self) -> int:
+        """Messages that were taken, or dropped."""
+        return self._stats.messages_received - len(self._queue)
 
     @property
     def part_ready(self) -> bool:

@@ -1,11 +1,15 @@
-"""The only place for pings in flight: matched with their pongs, timed (RFC 6455 section 5.5.2)."""
+"""The only place for pings: matched with their pongs and timed, or left to the application.
+
+RFC 6455 sections 5.5.2 and 5.5.3.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["Latency", "Ping"]
+__all__ = ["ControlFrame", "Latency", "Ping"]
 
 MAX_PAYLOAD = 125
 """Bytes that a control frame can carry (RFC 6455 section 5.5)."""
@@ -21,6 +25,17 @@ class Latency(NamedTuple):
 
     last: float
     smoothed: float
+
+
+class ControlFrame(NamedTuple):
+    """A ping or pong that the application wants to see.
+
+    :ivar opcode: 9 for a ping, 10 for a pong (RFC 6455 section 5.2).
+    :ivar payload: what it carries, at most 125 bytes.
+    """
+
+    opcode: int
+    payload: bytes
 
 
 class Ping:
@@ -102,3 +117,41 @@ class Pings:
         assert last is not None
         before = last if self.latency is None else self.latency.smoothed
         self.latency = Latency(last, before + (last - before) / 8)
+
+
+class Controls:
+    """Pings and pongs that wait for the application, each behind the messages before it.
+
+    :param limit: bytes of them, as frames; above, the newest replaces the last, so that a flood
+        of pings costs nothing (RFC 6455 section 5.5.3).
+    """
+
+    __slots__ = ("_frames", "_limit", "_size")
+
+    def __init__(self, limit: int | float) -> None:
+        self._limit = limit
+        self._size = 0
+        self._frames: deque[tuple[int, ControlFrame]] = deque()
+
+    def put(self, place: int, frame: ControlFrame) -> None:
+        """Add one, ``place`` messages having come before it."""
+        if self._frames and self._size + _size(frame) > self._limit:
+            self._size -= _size(self._frames.pop()[1])
+        self._frames.append((place, frame))
+        self._size += _size(frame)
+
+    def ready(self, taken: int) -> bool:
+        """Whether one is the next in line, ``taken`` messages having been taken."""
+        return bool(self._frames) and self._frames[0][0] <= taken
+
+    def take(self, taken: int) -> ControlFrame | None:
+        """The next in line, if it is one of these."""
+        if not self.ready(taken):
+            return None
+        _, frame = self._frames.popleft()
+        self._size -= _size(frame)
+        return frame
+
+
+def _size(frame: ControlFrame) -> int:
+    return 2 + len(frame.payload)
