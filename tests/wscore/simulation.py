@@ -58,6 +58,7 @@ POLICIES: Final[Mapping[str, Sequence[Any]]] = {
     "control_look_ahead": [0, 100, NEVER],
     "read_size": [1024],
     "keep_unread": [False, True],
+    "keep_fragments": [False, True],
     "max_send_buffer": [1, 700, (2000, 0)],
     "overflow": ["wait", "raise", "drop_newest", "drop_oldest", "close"],
     "compression": [None, Deflate(threshold=0)],

@@ -451,7 +451,7 @@ ENDINGS: dict[Cause, Ending] = {
     Cause.PING_TIMEOUT: Ending(
         opened,
         ping_in_vain,
-        *(POLICY, 1011, CloseFrame(1011, "no sign of life for 20 s after a ping")),
+        *(POLICY, 1011, CloseFrame(1011, "keepalive ping timeout")),
     ),
     Cause.SEND_TIMEOUT: Ending(opened, send_in_vain, POLICY, 1006),
     Cause.IDLE_TIMEOUT: Ending(

@@ -193,6 +193,19 @@ def test_a_take_before_the_connection_is_open_has_nothing_yet() -> None:
     assert connection.take_part(now=0.0) is None
 
 
+@pytest.mark.parametrize("answer", [None, Accept()])
+def test_with_plain_http_what_is_no_good_handshake_is_never_accepted(
+    answer: Accept | None,
+) -> None:
+    peer = new_server(Config(plain_http=True))
+    peer.send_raw(b"GET /health HTTP/1.1\r\nHost: example.com\r\n\r\n")
+    assert peer.connection.state is State.CONNECTING
+    peer.connection.respond(answer, now=0.0)
+    with pytest.raises(BadHandshake, match="does not ask for an upgrade"):
+        peer.connection.poll_open()
+    assert peer.read_raw().startswith(b"HTTP/1.1 426 ")
+
+
 @BOTH_ROLES
 def test_respond_without_a_request_to_answer_is_an_error_of_the_caller(role: Role) -> None:
     for peer in (RawPeer.opened(role=role), new_client(), new_server()):

@@ -402,6 +402,30 @@ def test_a_server_lets_in_the_pages_of_its_origins(
         assert "Config.origins" in handshake.problem
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        head("GET /health HTTP/1.1", ("Host", "example.com")),
+        request(Sec_WebSocket_Key=None),
+        request(("Origin", "https://bad.example")),
+    ],
+    ids=["no handshake at all", "no Key", "a page that may not connect"],
+)
+def test_with_plain_http_the_hook_sees_what_is_no_good_handshake(data: bytes) -> None:
+    handshake = server(data, plain_http=True, origins=["https://good.example"])
+    assert handshake.request is not None
+    assert handshake.refusal is not None
+    for slices in (in_bytes(data), [data + b"more"]):
+        again = server(*slices, plain_http=True, origins=["https://good.example"])
+        assert server_outcome(again) == server_outcome(handshake)
+
+
+def test_with_plain_http_what_is_no_good_http_is_refused_as_ever() -> None:
+    handshake = server(b"GET / HTTP/1.1\r\n\r\n", plain_http=True)
+    assert handshake.request is None
+    assert handshake.refusal is not None
+
+
 def test_two_origins_are_none_of_those_that_may_connect() -> None:
     both = ("Origin", "https://good.example"), ("Origin", "https://evil.example")
     handshake = server(request(*both), origins=["https://good.example"])

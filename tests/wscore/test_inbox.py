@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import math
 import random
@@ -858,6 +859,87 @@ def test_the_parts_of_a_message_make_up_the_message(data: str, size: int, binary
     whole = b"".join(p.data.encode() if isinstance(p.data, str) else p.data for p in parts)
     assert whole == payload
     assert all(isinstance(part.data, bytes if binary else str) for part in parts)
+    assert [part.final for part in parts] == [False] * (len(parts) - 1) + [True]
+
+
+def test_fragments_are_kept_apart_if_asked_for() -> None:
+    inbox = new(Config(keep_fragments=True))
+    receive(inbox, frame(TEXT, "ab")[:-1])
+    assert not inbox.part_ready
+    assert inbox.take_part() is None
+    receive(inbox, b"b" + frame(CONTINUATION) + frame(CONTINUATION, "c")[:-1])
+    assert [part.data for part in take_parts(inbox)] == ["ab", ""]
+    receive(inbox, b"c" + frame(CONTINUATION, "d") + frame(FIN) + text("next"))
+    assert [part.data for part in take_parts(inbox)] == ["c", "d", "", "next"]
+
+
+def test_fragments_that_were_kept_apart_make_up_the_message() -> None:
+    inbox = new(Config(keep_fragments=True))
+    for head, whole in ((TEXT, "ab"), (BINARY, b"ab")):
+        receive(inbox, frame(head, "a") + frame(FIN, "b"))
+        assert inbox.take() == whole
+
+
+def test_the_rest_of_a_message_in_fragments_may_be_discarded() -> None:
+    inbox = new(Config(keep_fragments=True))
+    message = frame(TEXT, "a") + frame(CONTINUATION, "b") + frame(FIN, "c")
+    receive(inbox, message)
+    assert inbox.take_part() == Part("a", final=False)
+    assert inbox.streaming
+    inbox.discard_rest()
+    receive(inbox, message[:-3])
+    assert inbox.take_part() == Part("a", final=False)
+    inbox.discard_rest()
+    assert not inbox.part_ready
+    receive(inbox, message[-3:] + text("next"))
+    assert inbox.take_part() == Part("next", final=True)
+    assert inbox.lost == 0
+
+
+def test_fragments_that_are_taken_make_room() -> None:
+    inbox = new(Config(keep_fragments=True, max_queue_bytes=4))
+    receive(inbox, frame(TEXT, "é") + frame(FIN, "é") + text("next"))
+    assert inbox.full
+    assert inbox.take_part() == Part("é", final=False)
+    assert inbox.take_part() == Part("é", final=True)
+    assert not inbox.full
+    inbox.advance()
+    assert take_all(inbox) == ["next"]
+
+
+def test_a_fragment_that_is_too_large_for_the_pace_comes_as_it_arrives() -> None:
+    inbox = new(Config(keep_fragments=True, max_queue_bytes=4))
+    receive(inbox, frame(BINARY, b"a") + frame(FIN, b"bcdefgh")[:-2])
+    assert inbox.take_part() == Part(b"a", final=False)
+    assert inbox.take_part() == Part(b"bcdef", final=False)
+    receive(inbox, b"gh")
+    assert inbox.take_part() == Part(b"gh", final=True)
+
+
+@given(st.data(), st.booleans(), st.booleans())
+def test_the_parts_are_the_fragments(data: st.DataObject, binary: bool, compressed: bool) -> None:
+    payload = data.draw(st.text(max_size=12)).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(payload)), max_size=5)))
+    fragments = [payload[i:j] for i, j in zip([0, *cuts], [*cuts, len(payload)], strict=True)]
+    deflater = Deflater(15, False, Deflate())
+    head = (BINARY if binary else TEXT) | (RSV1 if compressed else 0)
+    stream = b""
+    for i, fragment in enumerate(fragments):
+        last = i == len(fragments) - 1
+        sent = deflater.compress_part(fragment, final=last) if compressed else fragment
+        stream += frame((head if i == 0 else 0) | (FIN if last else 0), sent)
+    config = Config(keep_fragments=True, max_queue_bytes=math.inf)
+    inbox = inflating(config) if compressed else new(config)
+    size = data.draw(st.integers(1, len(stream)))
+    parts: list[Part] = []
+    for at in range(0, len(stream), size):
+        receive(inbox, stream[at : at + size])
+        if data.draw(st.booleans()):
+            parts += take_parts(inbox)
+    parts += take_parts(inbox)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    expected = fragments if binary else [decoder.decode(fragment) for fragment in fragments]
+    assert [part.data for part in parts] == expected
     assert [part.final for part in parts] == [False] * (len(parts) - 1) + [True]
 
 

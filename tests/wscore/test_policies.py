@@ -213,6 +213,18 @@ def is_kept(config: Config) -> bool:
     return peer.take_all() == ["unread"]
 
 
+def parts_of_two_fragments(config: Config) -> list[str]:
+    peer = RawPeer.opened(config)
+    peer.send(TEXT, b"a")
+    peer.send(FIN | CONTINUATION, b"b")
+    parts: list[str] = []
+    while peer.connection.can_receive_part:
+        part = peer.connection.take_part(now=0.0)
+        assert part is not None
+        parts.append(str(part.data))
+    return parts
+
+
 def is_answered(config: Config) -> bool:
     peer = RawPeer.opened(config)
     peer.send(PING, b"?")
@@ -287,6 +299,16 @@ def pages_let_in(config: Config) -> tuple[str | None, ...]:
         return pair.server.state is State.OPEN
 
     return tuple(filter(is_let_in, (None, "https://good.example", "https://example.com")))
+
+
+def answer_to_plain_http(config: Config) -> int:
+    """What a hook's 200 to a request that is no handshake becomes."""
+    peer = RawPeer(Connection.server(config, now=0.0))
+    peer.send_raw(b"GET /health HTTP/1.1\r\nHost: example.com\r\n\r\n")
+    if peer.connection.state is State.CONNECTING:
+        peer.connection.respond(Response(200), now=0.0)
+    assert peer.connection.response is not None
+    return peer.connection.response.status
 
 
 def agreed_extension(config: Config) -> str | None:
@@ -385,6 +407,7 @@ NUMBERS: dict[str, Number] = {
     "control_look_ahead": Number(bytes_looked_ahead, 64 * KIB, same(0, 4 * KIB), {"max_queue": 1}),
     "read_size": Number(bytes_of_a_read, 256 * KIB, same(4 * KIB, MIB)),
     "keep_unread": Number(is_kept, False, same(True)),
+    "keep_fragments": Number(parts_of_two_fragments, ["ab"], {True: ["a", "b"]}),
     "max_send_buffer": Number(
         send_marks,
         (64 * KIB, 16 * KIB),
@@ -398,6 +421,7 @@ NUMBERS: dict[str, Number] = {
         (None, "https://good.example", "https://example.com"),
         same((None,), ("https://good.example",), (None, "https://example.com"), ()),
     ),
+    "plain_http": Number(answer_to_plain_http, 426, {True: 200}),
     "compression": Number(
         agreed_extension,
         None,

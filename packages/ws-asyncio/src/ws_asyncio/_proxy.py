@@ -15,11 +15,18 @@ __all__ = ["connect_through"]
 
 
 async def connect_through(
-    proxy: Proxy, url: URL, link: Link, config: Config, options: dict[str, Any]
+    proxy: Proxy,
+    url: URL,
+    link: Link,
+    config: Config,
+    options: dict[str, Any],
+    through: dict[str, Any] | None = None,
 ) -> None:
     """Make a transport to the URL's host through a proxy, and connect the link to it.
 
     :param options: for TLS with the URL's host.
+    :param through: for the transport to an HTTP proxy; its ``ssl`` takes the place of the default
+        context.
     :raises HandshakeError: the proxy does not let us through.
     :raises OSError: it cannot be reached, or TLS fails.
     """
@@ -34,7 +41,7 @@ async def connect_through(
         lambda: _TunnelLink(Tunnel(proxy, url, config), opened),
         proxy.host,
         proxy.port,
-        ssl=context,
+        **{"ssl": context, **(through or {})},
     )
     try:
         await opened

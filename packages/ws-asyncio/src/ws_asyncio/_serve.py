@@ -124,7 +124,7 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
 
         def make_link() -> Link:
             connection = Connection.server(server._config, now=now())
-            return _ServerLink(WebSocket(connection, loop), server)
+            return ServerLink(WebSocket(connection, loop), server)
 
         listen = partial(loop.create_server, make_link, **self._tls)
         try:
@@ -306,7 +306,7 @@ class Server:
             websocket._settle()
 
 
-class _ServerLink(Link):
+class ServerLink(Link):
     def __init__(self, websocket: WebSocket, server: Server) -> None:
         super().__init__(websocket)
         self._server: Final = server

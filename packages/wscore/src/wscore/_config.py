@@ -136,6 +136,8 @@ class Config:
         :ivar read_size: the most bytes that one read may bring. 256 KiB, as in asyncio.
         :ivar keep_unread: after this side closes, messages received before can still be taken;
             otherwise they are dropped and counted.
+        :ivar keep_fragments: a message that is received in parts comes in the fragments that it
+            was sent in, each when it is whole; otherwise in what has arrived, as it arrives.
 
     Sending
         :ivar max_send_buffer: bytes accepted and not sent, as high mark or (high, low).
@@ -150,6 +152,9 @@ class Config:
             6455 section 10.2); None among them lets in requests without one, as of programs
             that are no browser. None: all are let in. Set it wherever cookies or an address are
             enough to be let in, on loopback, too: any page that a user visits can connect there.
+        :ivar plain_http: whether a server is asked about every request that is good HTTP, as a
+            health check's is; one that is no good handshake can only be refused. False: it gets
+            the core's refusal at once.
         :ivar compression: None, ``"deflate"``, or a :class:`~wscore.Deflate`. None, as in
             Node's ws and gorilla: it costs memory and widens what an attacker can reach.
         :ivar max_head_size: bytes of a request's or response's head. 64 KiB.
@@ -183,6 +188,7 @@ class Config:
     control_look_ahead: int | float = 64 * KIB
     read_size: int = 256 * KIB
     keep_unread: bool = False
+    keep_fragments: bool = False
 
     max_send_buffer: Marks = (64 * KIB, 16 * KIB)
     overflow: Overflow | OverflowName = Overflow.WAIT
@@ -190,6 +196,7 @@ class Config:
 
     subprotocols: Sequence[str] = ()
     origins: Sequence[str | None] | None = None
+    plain_http: bool = False
     compression: Deflate | Literal["deflate"] | None = None
     max_head_size: int | float = 64 * KIB
     max_header_line: int | float = 8 * KIB
@@ -211,6 +218,8 @@ class Config:
         if self.max_queue_bytes is not None:
             _check_range(self, "max_queue_bytes", 1, INF)
         _check_type(self, "keep_unread", bool, "a bool")
+        _check_type(self, "keep_fragments", bool, "a bool")
+        _check_type(self, "plain_http", bool, "a bool")
         _check_type(self, "ping_if_silent", bool, "a bool")
         _check_type(self, "answer_pings", bool, "a bool")
         _check_type(self, "show_pings", bool, "a bool")
@@ -311,11 +320,13 @@ class ConfigOptions(TypedDict, total=False):
     control_look_ahead: int | float
     read_size: int
     keep_unread: bool
+    keep_fragments: bool
     max_send_buffer: Marks
     overflow: Overflow | OverflowName
     max_pong_buffer: int | float
     subprotocols: Sequence[str]
     origins: Sequence[str | None] | None
+    plain_http: bool
     compression: Deflate | Literal["deflate"] | None
     max_head_size: int | float
     max_header_line: int | float

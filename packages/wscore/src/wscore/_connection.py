@@ -355,7 +355,7 @@ class Connection:
                         self._slept = True
                         self._timers.start(Timer.PONG, now + config.ping_timeout)
                     else:
-                        text = f"no sign of life for {config.ping_timeout:g} s after a ping"
+                        text = "keepalive ping timeout"
                         self._fail(Failure(Cause.PING_TIMEOUT, text), now)
                 case Timer.MESSAGE:
                     text = f"a message took longer than {config.message_timeout:g} s to arrive"
@@ -378,7 +378,7 @@ class Connection:
 
         :param answer: :class:`~wscore.Accept`; None to accept with the first of our
             ``subprotocols`` that the client offers, if any; or a :class:`~wscore.Response` to
-            refuse with.
+            refuse with. With ``plain_http``, what is no good handshake is refused all the same.
         :raises InvalidState: there is no request to answer.
         :raises ConnectionClosed: it is refused already, or the connection ended meanwhile.
         :raises ValueError, TypeError: the answer cannot be sent; another one can.
@@ -394,6 +394,8 @@ class Connection:
             error = HandshakeRefused(handshake.response)
             failure = Failure(Cause.REJECTED, f"refused with HTTP {answer.status}")
             self._refuse(data, error, failure, now)
+        elif handshake.refusal is not None:
+            self._refuse_bad(handshake.refusal, handshake, now)
         else:
             data = handshake.accept(answer)
             self.response = handshake.response
@@ -905,13 +907,15 @@ class Connection:
         handshake.receive(data)
         if isinstance(handshake, ServerHandshake):
             self.request = handshake.request
-            if handshake.refusal is not None:
-                refusal = handshake.refuse(handshake.refusal)
-                error = BadHandshake(handshake.problem, handshake.response)
-                failure = Failure(Cause.BAD_HANDSHAKE, handshake.problem)
-                self._refuse(refusal, error, failure, now)
+            if handshake.refusal is not None and handshake.request is None:
+                self._refuse_bad(handshake.refusal, handshake, now)
         elif handshake.done:
             self._conclude(handshake, now)
+
+    def _refuse_bad(self, refusal: Response, handshake: ServerHandshake, now: float) -> None:
+        data = handshake.refuse(refusal)
+        error = BadHandshake(handshake.problem, handshake.response)
+        self._refuse(data, error, Failure(Cause.BAD_HANDSHAKE, handshake.problem), now)
 
     def _refuse(self, data: bytes, error: HandshakeError, failure: Failure, now: float) -> None:
         """Send an error response, then end the transport as after a failure."""
@@ -1074,13 +1078,14 @@ class Connection:
     # ------------------------------------------------------------------------- liveness
 
     def _send_keepalive(self, now: float) -> None:
-        """One keepalive ping unanswered at a time, as long as answers are read.
+        """One keepalive ping unanswered at a time, as long as answers are read and must come.
 
-        While they are not, another one goes each time the last has left: that the peer is gone
-        shows only when something is written.
+        Otherwise another one goes each time the last has left: that the peer is gone shows only
+        when something is written, and what is between wants to see that the connection lives.
         """
         ping = self._keepalive
-        if self._awaiting and (self.want_read or ping is None or ping.left is None):
+        waits = self.want_read > 0 and self.config.ping_timeout < INF
+        if self._awaiting and (waits or ping is None or ping.left is None):
             return
         if ping is not None:
             self._pings.forget(ping)

@@ -222,6 +222,7 @@ class ServerHandshake:
 
     :ivar request: what the client asks for, once its head is there and good; else None.
     :ivar refusal: what to :meth:`refuse` with, once the head turns out to be bad; else None.
+        With ``plain_http`` both are there for a request that is good HTTP and no good handshake.
     :ivar problem: why it is bad, for logs and :exc:`~wscore.BadHandshake`; else empty.
     :ivar response: what :meth:`accept` or :meth:`refuse` answered, with every header; else None.
     :ivar subprotocol: the one agreed on by :meth:`accept`, or None.
@@ -263,6 +264,9 @@ class ServerHandshake:
             end = self._scanner.find_end(self._buffer)
             if end is not None:
                 request = _parse_request(bytes(self._buffer[:end]))
+                if self._config.plain_http:
+                    self.request = request
+                _check_handshake(request)
                 _check_origin(request, self._config.origins)
                 self.request = request
                 del self._buffer[:end]
@@ -571,12 +575,15 @@ def _parse_request(head: bytes) -> Request:
     headers = _decode_headers(event.headers.raw_items())
     target, host = _split_target(event.target.decode("ascii"), headers["Host"])
     _check_no_body(headers)
+    return Request(target, host, headers)
+
+
+def _check_handshake(request: Request) -> None:
+    headers = request.headers
     _check_asks_upgrade(headers)
     _check_version(_only(headers, "Sec-WebSocket-Version", "request"))
     _check_key(_only(headers, "Sec-WebSocket-Key", "request"))
-    request = Request(target, host, headers)
     _check_subprotocols(request.subprotocols)
-    return request
 
 
 def _split_target(target: str, host: str) -> tuple[str, str]:

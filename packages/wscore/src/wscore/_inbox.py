@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from ._close import Cause, CloseFrame, Failure, decode_close
 from ._config import Config
@@ -45,7 +45,7 @@ class Inbox:
     __slots__ = (
         *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
         *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
-        *("_opcode", "_compressed", "_data", "_checked", "_total", "begun"),
+        *("_opcode", "_compressed", "_data", "_checked", "_total", "_ends", "begun"),
         *("_streaming", "_dropping", "_over", "_lost", "answering"),
     )
 
@@ -67,7 +67,7 @@ class Inbox:
         # For what comes when nothing but the peer's Close frame matters.
         self._skimmer: Skimmer | None = None
         self.end: Failure | None = None
-        self._queue: deque[tuple[Message, int]] = deque()
+        self._queue: deque[tuple[Message | deque[Message], int]] = deque()
         self._size = 0
         self.full = False
         self._high, self._low = config.queue_marks
@@ -79,6 +79,8 @@ class Inbox:
         self._data = bytearray()
         self._checked = 0
         self._total = 0
+        # With keep_fragments, where in it the fragments end that are here and not taken.
+        self._ends: deque[int] = deque()
         self.begun = 0
         # The front message is being taken in parts; the rest of it is not wanted.
         self._streaming = False
@@ -206,6 +208,8 @@ class Inbox:
             self._compressed = bool(head & RSV1)
             self._total = 0
         failure = self._gather(payload)
+        if self._config.keep_fragments and not rest and not self._dropping:
+            self._ends.append(self._total)
         if failure is None and head & FIN and not rest:
             failure = self._complete()
         return failure
@@ -240,8 +244,12 @@ class Inbox:
             return failure
         text = self._opcode == TEXT
         dropping = self._dropping
-        message: Message = data.decode() if text else bytes(data)
         size, total = len(data), self._total
+        message: Message | deque[Message]
+        if len(self._ends) > 1:
+            message = deque(self._next_part() for _ in range(len(self._ends)))
+        else:
+            message = data.decode() if text else bytes(data)
         self._forget_arriving()
         if dropping:
             self._dropping = self._streaming = False
@@ -267,7 +275,7 @@ class Inbox:
         limit = self._config.max_message_size
         return Failure(Cause.TOO_BIG, f"a message that inflates over the limit of {limit} bytes")
 
-    def _put(self, message: Message, size: int, total: int | None = None) -> None:
+    def _put(self, message: Message | deque[Message], size: int, total: int | None = None) -> None:
         self._queue.append((message, size))
         self._size += size
         self._stats.messages_received += 1
@@ -276,6 +284,7 @@ class Inbox:
     def _forget_arriving(self) -> None:
         # A new buffer gives the memory of a large message back at once.
         self._data = bytearray()
+        self._ends.clear()
         self._opcode = 0
         self._checked = 0
 
@@ -300,23 +309,44 @@ class Inbox:
         self.answering = True
         if self.full and len(self._queue) <= self._low and self._size <= self._low_bytes:
             self.full = False
-        return message
+        return _joined(message) if isinstance(message, deque) else message
 
     def take_part(self) -> Part | None:
         """What there is of the first message, or None."""
         if self._queue:
-            message = self.take()
-            assert message is not None
-            self._streaming = False
-            return Part(message, final=True)
+            return self._take_part_of_whole()
         if not self.part_ready:
             return None
+        self._streaming = True
+        return Part(self._next_part(), final=False)
+
+    def _take_part_of_whole(self) -> Part:
+        fragments, size = self._queue[0]
+        if isinstance(fragments, deque) and len(fragments) > 1:
+            part = fragments.popleft()
+            taken = len(part.encode() if isinstance(part, str) else part)
+            self._queue[0] = fragments, size - taken
+            self._size -= taken
+            self._streaming = True
+            return Part(part, final=False)
+        message = self.take()
+        assert message is not None
+        self._streaming = False
+        return Part(message, final=True)
+
+    def _next_part(self) -> Message:
+        """Take from the arriving message what can be taken, or its next fragment."""
         data, size = self._data, self._takeable
+        text = self._opcode == TEXT
+        if self._ends:
+            size = min(size, self._ends.popleft() - self._total + len(data))
+            while text and size < len(data) and data[size] & 0xC0 == 0x80:
+                # A character goes with the fragment that ends it.
+                size -= 1
         part = bytes(data[:size])
         del data[:size]
-        self._checked = 0
-        self._streaming = True
-        return Part(part.decode() if self._opcode == TEXT else part, final=False)
+        self._checked = max(0, self._checked - size)
+        return part.decode() if text else part
 
     def discard_rest(self) -> None:
         """The rest of the message that is being taken in parts is not wanted."""
@@ -327,6 +357,7 @@ class Inbox:
             self._streaming = False
         else:
             self._dropping = True
+            self._ends.clear()
             self._check_text(final=False)
 
     # -- outputs
@@ -344,6 +375,8 @@ class Inbox:
     @property
     def part_ready(self) -> bool:
         """Whether :meth:`take_part` has a part of the arriving message."""
+        if self._config.keep_fragments and not self._paced:
+            return bool(self._ends)
         return not self._dropping and self._takeable > 0
 
     @property
@@ -396,6 +429,11 @@ class Inbox:
             return self._lost
         incomplete = self._opcode != 0 and not self.blocked and not self._dropping
         return self._lost + self._skimmer.begun + incomplete
+
+
+def _joined(fragments: deque[Message]) -> Message:
+    empty: Any = fragments[0][:0]
+    return cast("Message", empty.join(fragments))
 
 
 _NOT_UTF8 = Failure(Cause.INVALID_DATA, "a text message that is not UTF-8")
