@@ -40,6 +40,8 @@ class Driven(Facts):
         self._waiters: Final[dict[Waker, Callable[[], bool]]] = {}
         self._driver: Waker | None = None
         self._drives = 0
+        # Who is told of every step, in whichever thread, until they return True; none may wait.
+        self._followers: Final[list[Callable[[], bool]]] = []
         self._polls = _NOT
         # What the helper knows, and does.
         self._asked = False
@@ -78,6 +80,8 @@ class Driven(Facts):
         for waker, ready in self._waiters.items():
             if ready():
                 waker.wake()
+        if self._followers:
+            self._followers[:] = [each for each in self._followers if not each()]
 
     def _obey(self, stream: Stream) -> None:
         match self._connection.transport:
