@@ -3,13 +3,14 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-long soak lint types cover docs wheels autobahn autobahn-quick fuzz fuzz-quick bench bench-quick bench-grow bench-guard clean
+.PHONY: help install demo test test-long test-pure sanitize soak lint types cover docs wheels autobahn autobahn-quick fuzz fuzz-quick bench bench-quick bench-grow bench-guard clean
 
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 RUN := .venv/bin/python
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 300
-PROJECTS := pyproject.toml $(wildcard packages/*/pyproject.toml)
+CODEC_TESTS := $(patsubst %,tests/wscore/test_%.py,codec frames inbox)
+PROJECTS := pyproject.toml $(wildcard packages/*/pyproject.toml packages/*/setup.py packages/*/src/*/*.c)
 PACKAGES := $(patsubst %/pyproject.toml,--editable %,$(wildcard packages/*/pyproject.toml))
 
 # An environment remembers where it stands: in a moved or copied tree it is set up anew.
@@ -42,6 +43,12 @@ test: $(READY)  ## Run every test
 
 test-long: $(READY)  ## Run the tests that wait for deadlines, and 10,000 simulations of faults
 	@SEEDS=10000 $(RUN) -m pytest -m "long or seeds" tests
+
+test-pure: $(READY)  ## Run the tests of the core and the adapters without compiled code
+	@WSCORE_PURE=1 $(RUN) -m pytest -q tests/wscore tests/fuzz tests/ws_* tests/adapters
+
+sanitize: $(READY)  ## Run the codec's tests, and fuzz it, under AddressSanitizer and UBSan
+	@$(RUN) tests/sanitize.py $(FUZZ_SECONDS)
 
 soak: $(READY)  ## Let 1,000 clients, good and bad, at each server for SOAK_SECONDS
 	@$(RUN) -m tests.security.soak --seconds $(SOAK_SECONDS) $(VARIANTS)
@@ -95,7 +102,7 @@ fuzz-quick: $(READY)  ## Let atheris search the core for seconds, where it can b
 	@$(RUN) -m tests.fuzz.with_atheris $(FUZZ_SECONDS)
 
 clean:  ## Remove .venv and everything else that was made here
-	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv build dist packages/*/build packages/*/src/*/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find packages tests docs examples bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Setting up goes in one line of steps, so that two targets at a time never install at once.

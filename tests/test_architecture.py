@@ -35,7 +35,7 @@ STANDARD_LIBRARY = {
     "http": "reason phrases, for compat_websockets",
     "itertools": "loops over iterators",
     "math": "inf",
-    "os": "fresh bytes, and the fork that makes them stale",
+    "os": "fresh bytes, and the fork that makes them stale; WSCORE_PURE",
     "re": "the grammar of a head",
     "string": "the alphabets of URLs",
     "struct": "frame headers",
@@ -49,7 +49,7 @@ NARROWED = {
     "hashlib": {"sha1"},
     "hmac": {"compare_digest"},
     "http": {"HTTPStatus"},
-    "os": {"urandom", "register_at_fork"},
+    "os": {"urandom", "register_at_fork", "environ"},
     "urllib": {"parse"},
 }
 """Modules of which wscore may use only these attributes."""
@@ -63,6 +63,8 @@ LAYERS = (
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
     {"_backoff", "_destination", "_proxy"},
     {"_backoff", "_destination", "_proxy"},
+    {"_pure", "_codec"},
+    {"_form"},
     {"_deflate", "_frames", "_handshake", "_inbox", "_outbox"},
     {"_connection"},
     {"_admission", "_facts", "_receiving", "_sending"},

@@ -1,13 +1,16 @@
 """``make wheels``: each adapter works alone, from its built wheel, in a fresh environment.
 
-Builds a wheel of every package; then installs each adapter's into an environment of its own, with
-nothing but what it requires, looks at what that brought along, and runs the README's program.
+Builds a wheel of every package, and of the core another one without a compiler; then installs each
+adapter's into an environment of its own, with nothing but what it requires, looks at what that
+brought along, and runs the README's program.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,10 +49,32 @@ def program(adapter: str) -> str:
     sys.exit(f"the README has no program for {adapter}")
 
 
-def build(wheels: Path) -> None:
-    """Build every package's wheel."""
-    packages = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", wheels, *packages)
+def build(wheels: Path, *packages: Path) -> None:
+    """Build the wheels of these packages, from copies: what is left of a build stays there."""
+    with tempfile.TemporaryDirectory() as directory:
+        copies = [Path(directory, package.name) for package in packages]
+        for package, copy in zip(packages, copies, strict=True):
+            shutil.copytree(package, copy, ignore=shutil.ignore_patterns("*.so", "build"))
+        run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", wheels, *copies)
+
+
+def check_without_compiler(place: Path) -> None:
+    """Where nothing can be compiled, the core installs all the same, and works."""
+    compiler = os.environ.get("CC")
+    os.environ["CC"] = "false"
+    try:
+        build(place / "wheels", ROOT / "packages/wscore")
+    finally:
+        del os.environ["CC"]
+        if compiler is not None:
+            os.environ["CC"] = compiler
+    venv.create(place / "venv", with_pip=True)
+    python = place / "venv/bin/python"
+    run(python, "-m", "pip", "install", *(place / "wheels").glob("wscore-*.whl"))
+    said = run(python, "-W", "error", "-c", "import wscore; print(wscore.codec)")
+    if said.strip() != "Python":
+        sys.exit(f"wscore: without a compiler, its codec is said to be {said!r}")
+    print("wscore: installs and works without a compiler")
 
 
 def check(adapter: str, wheels: Path, place: Path) -> None:
@@ -75,7 +100,8 @@ def main() -> None:
     """Check every adapter."""
     with tempfile.TemporaryDirectory() as directory:
         wheels = Path(directory, "wheels")
-        build(wheels)
+        build(wheels, *sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")))
+        check_without_compiler(Path(directory, "pure"))
         for adapter in BRINGS:
             check(adapter, wheels, Path(directory, adapter))
 

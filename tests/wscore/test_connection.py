@@ -269,7 +269,7 @@ def test_a_ping_with_the_payload_of_another_in_flight_is_an_error_of_the_caller(
 def test_reading_into_a_buffer_that_was_not_offered_is_an_error_of_the_caller() -> None:
     connection = RawPeer.opened().connection
     assert connection.receive_buffer() is None
-    with pytest.raises(InvalidState, match="it offered none"):
+    with pytest.raises(InvalidState, match="it offers none"):
         connection.received(5, now=0.0)
 
 

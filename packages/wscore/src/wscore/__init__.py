@@ -32,6 +32,7 @@ from ._errors import (
     only_closed,
 )
 from ._facts import Facts
+from ._form import codec as codec
 from ._handshake import Tunnel
 from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
@@ -107,6 +108,7 @@ __all__ = [
     "broadcast",
     "choose_proxy",
     "check_close_code",
+    "codec",
     "each_part",
     "is_whole",
     "only_closed",

@@ -151,7 +151,15 @@ class Connection:
         *("_handshake", "_open_error", "_inbox", "_outbox", "_timers", "_pings", "_controls"),
         *("_writing", "_keepalive", "_awaiting", "_slept", "_heard", "_timed_message"),
         *("_reason", "_close_frame", "_close_sent", "_close_received", "_end_noted", "_close_by"),
-        *("_failing", "_peer_ended", "_gone", "__weakref__"),
+        *(
+            "_failing",
+            "_peer_ended",
+            "_gone",
+            "_received",
+            "_send_timeout",
+            "_idles",
+            "__weakref__",
+        ),
     )
 
     # ---------------------------------------------------------------------------- start
@@ -181,6 +189,10 @@ class Connection:
         self._slept = False
         self._heard = now
         self._timed_message = 0
+        self._received = 0
+        # Looked at with every message.
+        self._send_timeout = config.send_timeout
+        self._idles = config.idle_timeout != INF
         # How it ends.
         self._reason: CloseReason | None = None
         self._close_frame: CloseFrame | None = None
@@ -259,27 +271,44 @@ class Connection:
         if self.state is State.CONNECTING:
             self._receive_handshake(data, now)
         elif self._inbox is not None and self._close_received is None:
-            self._inbox.feed(data)
-            self._advance(now)
+            if not self._inbox.feed(data):
+                self._advance(now)
+                return
+            if self._idles:
+                self._note_received(self._inbox, now)
+            if self._awaiting:
+                self._time_pong(now)
 
     def receive_buffer(self) -> memoryview | None:
         """Where the next bytes may be read into, or None: read anywhere, call ``receive_data``.
 
-        Offered while the payload of a large message is arriving, by the compiled codec only.
+        Offered while the payload of a large message is arriving, by the compiled codec only: the
+        message is then never copied. Valid until anything else of the connection is called.
         """
-        return None
+        if self.state is not State.OPEN or self._peer_ended:
+            return None
+        return self._the_inbox().receive_buffer(self.config.read_size)
 
     def received(self, size: int, *, now: float) -> None:
-        """``size`` bytes were read into :meth:`receive_buffer`.
+        """``size`` bytes, at least one, were read into :meth:`receive_buffer`.
 
-        :raises InvalidState: no buffer was offered.
+        :raises InvalidState: no buffer is offered.
+        :raises ValueError: more than fits into it.
         """
         if self.state is State.CLOSED:
             return
-        raise InvalidState(
-            f"{size} bytes cannot have been read into receive_buffer(): it offered none; "
-            "pass what was read to receive_data()"
-        )
+        if self.receive_buffer() is None:
+            raise InvalidState(
+                f"{size} bytes cannot have been read into receive_buffer(): it offers none; "
+                "pass what was read to receive_data()"
+            )
+        inbox = self._the_inbox()
+        inbox.received(size)
+        self.stats.bytes_received += size
+        self._heard = now
+        if self._awaiting:
+            self._note_life()
+        self._advance(now)
 
     def data_sent(self, size: int, *, now: float) -> None:
         """The first ``size`` bytes of :meth:`data_to_send` have left.
@@ -288,16 +317,17 @@ class Connection:
         """
         if self.state is State.CLOSED:
             return
-        for mark in self._outbox.left(size):
+        outbox = self._outbox
+        for mark in outbox.left(size):
             if isinstance(mark, Ping):
                 self._note_ping_left(mark, now)
             else:
                 self._close_sent = self._close_frame
-        if not self._outbox.want_write:
+        if not outbox.waiting:
             self._writing = False
-            self._timers.stop(Timer.SEND)
+            self._timers.send_by = INF
         elif size and self._writing:
-            self._timers.start(Timer.SEND, now + self.config.send_timeout)
+            self._timers.send_by = now + self._send_timeout
         if self.state is State.CLOSING:
             self._finish_closing()
 
@@ -433,11 +463,22 @@ class Connection:
                 raise
             self._fail(Failure(Cause.OVERFLOW, "the peer reads too slowly"), now)
             raise ConnectionClosed(self._current_reason()) from error
-        if accepted:
+        if accepted and self._idles:
             self._note_message(now)
         if not self._writing:
             self._note_writing(now)
         return accepted
+
+    def send_behind(self, message: object) -> bool:
+        """Queue a message behind others that wait to be written; False if there is more to it.
+
+        What :meth:`send` would do with the message alone, in the common case and at less cost: no
+        output is another one afterwards but :attr:`can_send`. False, nothing was done.
+        """
+        if not self._writing or self._idles or self.state is not State.OPEN:
+            return False
+        outbox = self._outbox
+        return outbox.can_send and outbox.put_plain(message)
 
     def offer(
         self, message: str | bytes | bytearray | memoryview | Prepared, *, now: float
@@ -590,6 +631,15 @@ class Connection:
             self._advance(now)
         return message
 
+    def take_ready(self) -> Message | None:
+        """The next message, if taking it changes nothing else; else None: ask take_message.
+
+        What :meth:`take_message` would give, in the common case and at less cost: no output is
+        another one afterwards, so there is nothing to settle.
+        """
+        inbox = self._inbox
+        return None if inbox is None else inbox.take_ready()
+
     def take_part(self, *, now: float) -> Part | None:
         """What has arrived of the next message, or None if nothing has yet.
 
@@ -674,6 +724,15 @@ class Connection:
         if self.state is State.OPEN and inbox is not None:
             return inbox.ready or (inbox.end is not None and not inbox.waiting)
         return self.state is not State.CONNECTING
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether messages wait to be taken, and nothing ends behind them.
+
+        Answers to them may wait for each other, to be written together.
+        """
+        inbox = self._inbox
+        return inbox is not None and inbox.ready and inbox.end is None
 
     @property
     def can_take_control(self) -> bool:
@@ -990,7 +1049,6 @@ class Connection:
         are found when what is in front of them is taken.
         """
         inbox = self._the_inbox()
-        before = self._received_so_far()
         for head, payload, place in inbox.advance():
             opcode = head & OPCODE
             if opcode == CLOSE:
@@ -998,8 +1056,8 @@ class Connection:
             else:
                 self._receive_ping_or_pong(ControlFrame(opcode, payload), place, now)
         if self.state is State.OPEN:
-            if self._received_so_far() != before:
-                self._note_message(now)
+            if self._idles:
+                self._note_received(inbox, now)
             if inbox.end is not None:
                 if not self._end_noted:
                     self._note_end(now)
@@ -1045,13 +1103,17 @@ class Connection:
             self._meet_end(now)
         raise ConnectionClosed(self._current_reason())
 
-    def _received_so_far(self) -> int:
+    def _note_received(self, inbox: Inbox, now: float) -> None:
         # An empty message has no bytes, and a message that arrives for long is no idleness.
-        return self.stats.messages_received + self.stats.payload_bytes_received
+        stats = self.stats
+        received = stats.messages_received + stats.payload_bytes_received + inbox.landed
+        if received != self._received:
+            self._received = received
+            self._note_message(now)
 
     def _note_message(self, now: float) -> None:
         """An application message passed."""
-        if self.config.idle_timeout != INF:
+        if self._idles:
             self._timers.start(Timer.IDLE, now + self.config.idle_timeout)
 
     def _time_message(self, now: float) -> None:
@@ -1073,7 +1135,7 @@ class Connection:
         """Bytes wait: the transport has to take some within ``send_timeout``."""
         if not self._writing and self._outbox.want_write:
             self._writing = True
-            self._timers.start(Timer.SEND, now + self.config.send_timeout)
+            self._timers.send_by = now + self._send_timeout
 
     # ------------------------------------------------------------------------- liveness
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ._close import Cause, CloseFrame, Failure, decode_close
 from ._config import Config
 from ._deflate import CorruptData, Inflater
-from ._frames import BINARY, CLOSE, FIN, OPCODE, RSV1, TEXT, Decoder, Frame, Skimmer
+from ._frames import BINARY, CLOSE, FIN, NOT_UTF8, OPCODE, RSV1, TEXT, Decoder, Frame, Skimmer
 from ._stats import Stats
 
 __all__ = ["Message", "Part"]
@@ -93,12 +94,32 @@ class Inbox:
 
     # -- what comes in
 
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes in; :meth:`advance` decodes them."""
-        if self._skimmer is None:
-            self._decoder.feed(data)
-        else:
+    def feed(self, data: bytes | bytearray | memoryview) -> bool:
+        """Take bytes in. True if that was all; else :meth:`advance` decodes what is kept."""
+        if self._skimmer is not None:
             self._skimmer.feed(data)
+            return False
+        if self._opcode or self.full:
+            self._decoder.feed(data)
+            return False
+        # What is plain, wholly there and taken at once is never kept as raw bytes.
+        room = self._high_bytes - self._size
+        plain, at = self._decoder.feed_plain(data, self._high - len(self._queue), room)
+        if at:
+            self._receive_plain(*plain)
+            if at == len(data):
+                return True
+            data = memoryview(data)[at:]
+        self._decoder.feed(data)
+        return False
+
+    def receive_buffer(self, size: int) -> memoryview | None:
+        """Where up to ``size`` of the next bytes may be read into, if anywhere."""
+        return None if self._skimmer is not None else self._decoder.receive_buffer(size)
+
+    def received(self, size: int) -> None:
+        """``size`` bytes were read into it; :meth:`advance` decodes them."""
+        self._decoder.received(size)
 
     def advance(self) -> list[Frame]:
         """Decode what the queue may take; return the control frames that came along.
@@ -108,6 +129,9 @@ class Inbox:
         controls: list[Frame] = []
         decoder = self._decoder
         while self._decoding and decoder.failure is None:
+            if not self._opcode and not self.full:
+                room = self._high_bytes - self._size
+                self._receive_plain(*decoder.decode_plain(self._high - len(self._queue), room))
             if self._paced:
                 frames = decoder.look_ahead()
             elif self.full:
@@ -184,22 +208,25 @@ class Inbox:
 
     # -- messages
 
+    def _receive_plain(self, messages: Sequence[tuple[Message, int]], size: int) -> None:
+        """Messages in one frame each, uncompressed, wholly here: the common case."""
+        if not messages:
+            return
+        self._queue.extend(messages)
+        self._size += size
+        count = len(messages)
+        stats = self._stats
+        stats.frames_received += count
+        stats.messages_received += count
+        stats.message_bytes_received += size
+        stats.payload_bytes_received += size
+        self._note_fullness()
+
     def _receive(self, frame: Frame) -> Failure | None:
         head, payload, rest = frame
         stats = self._stats
         stats.payload_bytes_received += len(payload)
         opcode = head & OPCODE
-        if opcode and head & FIN and not rest and not head & RSV1:
-            # The common case: a message in one frame, uncompressed, wholly here.
-            if opcode == TEXT:
-                try:
-                    self._put(str(payload, "utf-8"), len(payload))
-                except UnicodeDecodeError:
-                    self._lost += 1
-                    return _NOT_UTF8
-            else:
-                self._put(payload, len(payload))
-            return None
         if rest:
             stats.frames_received -= 1
         if opcode:
@@ -207,11 +234,16 @@ class Inbox:
             self._opcode = opcode
             self._compressed = bool(head & RSV1)
             self._total = 0
+        final = head & FIN and not rest
+        gathered = self._total or self._data or self._ends
+        if final and not (self._compressed or gathered or self._dropping):
+            # The frame that ends it has all of it: nothing needs to be copied.
+            return self._complete(payload)
         failure = self._gather(payload)
         if self._config.keep_fragments and not rest and not self._dropping:
             self._ends.append(self._total)
-        if failure is None and head & FIN and not rest:
-            failure = self._complete()
+        if failure is None and final:
+            failure = self._complete_gathered()
         return failure
 
     def _gather(self, payload: bytes) -> Failure | None:
@@ -232,7 +264,18 @@ class Inbox:
         self._total += len(data) - before
         return self._check_text(final=False)
 
-    def _complete(self) -> Failure | None:
+    def _complete(self, payload: bytes) -> Failure | None:
+        message: Message = payload
+        if self._opcode == TEXT:
+            try:
+                message = str(payload, "utf-8")
+            except UnicodeDecodeError:
+                return NOT_UTF8
+        self._forget_arriving()
+        self._put(message, len(payload))
+        return None
+
+    def _complete_gathered(self) -> Failure | None:
         data = self._data
         if self._compressed:
             assert self._inflater is not None
@@ -264,7 +307,7 @@ class Inbox:
             try:
                 _, used = codecs.utf_8_decode(bytes(data[self._checked :]), "strict", final)
             except UnicodeDecodeError:
-                return _NOT_UTF8
+                return NOT_UTF8
             self._checked += used
         if self._dropping:
             del data[: self._takeable]
@@ -311,12 +354,34 @@ class Inbox:
             self.full = False
         return _joined(message) if isinstance(message, deque) else message
 
+    def take_ready(self) -> Message | None:
+        """The first message, unless taking it lets decoding go on or ends a reception in parts."""
+        queue = self._queue
+        if not queue or self._streaming:
+            return None
+        message, size = queue[0]
+        if isinstance(message, deque):
+            return None
+        if self.full and len(queue) <= self._low + 1 and self._size - size <= self._low_bytes:
+            return None
+        del queue[0]
+        self._size -= size
+        self.answering = True
+        return message
+
     def take_part(self) -> Part | None:
         """What there is of the first message, or None."""
         if self._queue:
             return self._take_part_of_whole()
         if not self.part_ready:
             return None
+        if self._decoder.landed:
+            # Parts are taken as they come: no whole is put together.
+            _, payload, _ = self._decoder.give_up_landing()
+            self._stats.payload_bytes_received += len(payload)
+            self._gather(payload)
+            if not self._takeable:
+                return None
         self._streaming = True
         return Part(self._next_part(), final=False)
 
@@ -377,7 +442,7 @@ class Inbox:
         """Whether :meth:`take_part` has a part of the arriving message."""
         if self._config.keep_fragments and not self._paced:
             return bool(self._ends)
-        return not self._dropping and self._takeable > 0
+        return not self._dropping and (self._takeable > 0 or self._decoder.landed > 0)
 
     @property
     def streaming(self) -> bool:
@@ -405,6 +470,11 @@ class Inbox:
         return self._checked if self._opcode == TEXT else len(self._data)
 
     @property
+    def landed(self) -> int:
+        """Bytes of payload that are not counted as received yet."""
+        return self._decoder.landed
+
+    @property
     def in_message(self) -> bool:
         """Whether the peer has a message to complete."""
         return self._opcode != 0 and not self.blocked
@@ -418,8 +488,9 @@ class Inbox:
     def want_read(self) -> int:
         """How many bytes the next read may bring, so that raw bytes never exceed one read."""
         held = self._decoder.held
-        if self.blocked and held >= self._config.control_look_ahead:
-            return 0
+        if (self.full or self._streaming) and self.blocked:
+            if held >= self._config.control_look_ahead:
+                return 0
         return max(0, self._config.read_size - held)
 
     @property
@@ -434,6 +505,3 @@ class Inbox:
 def _joined(fragments: deque[Message]) -> Message:
     empty: Any = fragments[0][:0]
     return cast("Message", empty.join(fragments))
-
-
-_NOT_UTF8 = Failure(Cause.INVALID_DATA, "a text message that is not UTF-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Sequence
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 from ._config import Config, Deflate, Overflow
 from ._deflate import Deflater
@@ -20,11 +20,13 @@ from ._frames import (
     CLOSE,
     CONTINUATION,
     FIN,
+    MAX_HEADER,
     PING,
     PONG,
     RSV1,
     TEXT,
     encode,
+    encode_messages,
     header,
     mask,
 )
@@ -39,6 +41,8 @@ progress is only seen in whole chunks (the default high mark of asyncio's transp
 
 _MAX_CONTROL = 2 + 4 + MAX_PAYLOAD
 """Bytes of the longest control frame; kept free in a chunk, that one always fits."""
+
+_NOTHING: Final = ()
 
 CLOSE_LEFT: Final = "close"
 """The mark behind our Close frame."""
@@ -87,6 +91,10 @@ class Prepared:
         return frame
 
 
+_Plain: TypeAlias = tuple[int, bytes]
+"""A message that waits whole, with nothing to be said about it: its opcode and its payload."""
+
+
 class _Whole:
     """A message that waits whole; ``after`` is the one in parts that it has to wait for."""
 
@@ -125,6 +133,7 @@ class _InParts:
 class Outbox:
     """What waits to be written on one connection.
 
+    :ivar waiting: whether :meth:`show` may have bytes.
     :ivar can_send: False from the high mark down to the low one.
     :ivar can_send_part: the same, without what waits behind the message that is sent in parts.
     """
@@ -144,7 +153,8 @@ class Outbox:
             "_lane_size",
         ),
         *("_keyed", "_open", "_behind", "_frame", "_frame_at", "_key", "_frame_ends"),
-        *("_shown", "_shown_size", "_sent", "_marks", "_close", "_lost"),
+        *("_shown", "_shown_size", "_sent", "_marks", "_close", "_lost", "_plain"),
+        *("waiting", "_run", "_run_size", "_run_empty", "_headroom"),
     )
 
     def __init__(self, config: Config, stats: Stats, *, masked: bool) -> None:
@@ -156,6 +166,9 @@ class Outbox:
         self._threshold = 0
         self._peer_bits = 0
         self._high, self._low = config.send_marks
+        # Whether a message that waits is no more than its opcode and its payload.
+        self._plain = config.overflow is Overflow.WAIT
+        self.waiting = False
         self.can_send = self.can_send_part = True
         # Encoded and ready: the handshake and pings; pongs.
         self._urgent: deque[tuple[bytes, Ping | None]] = deque()
@@ -163,7 +176,13 @@ class Outbox:
         self._pongs: deque[bytes] = deque()
         self._pong_size = 0
         # Messages not yet begun, except that one in parts stays until its last frame.
-        self._lane: deque[_Whole | _InParts] = deque()
+        self._lane: deque[_Plain | _Whole | _InParts] = deque()
+        # The plain ones behind everything in there, most often all there are; how many of them
+        # are empty, which counts for a byte; and how many more bytes stay below the mark.
+        self._run: list[_Plain] = []
+        self._run_size = 0
+        self._run_empty = 0
+        self._headroom: int | float = 0
         self._lane_size = 0
         self._keyed: dict[Hashable, _Whole] = {}
         self._open: _InParts | None = None
@@ -179,13 +198,14 @@ class Outbox:
         self._shown: tuple[bytes | memoryview, ...] = ()
         self._shown_size = 0
         self._sent = 0
-        self._marks: deque[tuple[int, Ping | str | None]] = deque()
+        self._marks: deque[tuple[int, Ping | str | list[_Plain] | None]] = deque()
         self._close: bytes | None = None
         self._lost = 0
 
     def use_deflate(self, deflater: Deflater, bits: int, threshold: int) -> None:
         """Compression was negotiated: ``bits`` is the window that the peer has for us."""
         self._deflater = deflater
+        self._plain = False
         self._threshold = threshold
         self._peer_bits = bits
 
@@ -217,6 +237,8 @@ class Outbox:
         key: Hashable | None,
     ) -> bool:
         """A whole message. False if it was dropped; SendBufferFull as ``overflow`` says."""
+        if key is None and self.put_plain(message):
+            return True
         prepared: Prepared | None = None
         if isinstance(message, Prepared):
             prepared, opcode, payload = message, message.opcode, message.payload
@@ -227,6 +249,7 @@ class Outbox:
         if not self._make_room(_weight(payload)):
             return False
         whole = _Whole(opcode, payload, compress, key, prepared, self._open)
+        self._end_run()
         self._lane.append(whole)
         if key is not None:
             self._keyed[key] = whole
@@ -234,12 +257,45 @@ class Outbox:
         self._note_level()
         return True
 
+    def put_plain(self, message: object) -> bool:
+        """A message of which there is nothing to be said; False if there is, or it is none."""
+        if not self._plain or self._open is not None:
+            return False
+        kind = type(message)
+        if kind is bytes:
+            opcode, payload = BINARY, cast(bytes, message)
+        elif kind is str:
+            opcode, payload = TEXT, cast(str, message).encode()
+        else:
+            return False
+        self._run.append((opcode, payload))
+        size = len(payload)
+        if not size:
+            self._run_empty += 1
+            size = 1
+        self._run_size += size
+        self._headroom -= size
+        if self._headroom <= 0 or not self.waiting:
+            self._note_level()
+        return True
+
+    def _end_run(self) -> None:
+        """Something that is not plain comes behind it."""
+        self._lane.extend(self._run)
+        self._lane_size += self._run_size
+        self._forget_run()
+
+    def _forget_run(self) -> None:
+        self._run = []
+        self._run_size = self._run_empty = 0
+
     def put_part(self, data: str | bytes | bytearray | memoryview, *, final: bool) -> None:
         """A part of a message; the first says its type, the last is ``final``."""
         opcode, payload = to_payload(data)
         entry = self._open
         if entry is None:
             entry = _InParts(opcode, compressed=self._deflater is not None)
+            self._end_run()
             self._lane.append(entry)
             self._open = entry
             self._behind = 0
@@ -259,16 +315,19 @@ class Outbox:
     def finish(self, close: bytes) -> None:
         """Our Close frame goes behind everything accepted; nothing follows it."""
         self._close = close
+        self.waiting = True
 
     def fail(self, close: bytes) -> None:
         """Drop what is not begun; our Close frame goes behind the frame that is."""
         self._drop_lane()
         self._close = close
+        self.waiting = True
 
     def drop(self) -> None:
         """The transport is lost: so is everything here. What was lost is still counted."""
         self._lost = self.unsent
         self._lane.clear()
+        self._forget_run()
         self._urgent.clear()
         self._pongs.clear()
         self._marks.clear()
@@ -334,8 +393,9 @@ class Outbox:
         return False
 
     def _drop_lane(self) -> None:
-        self._lost += len(self._lane)
+        self._lost += len(self._lane) + len(self._run)
         self._lane.clear()
+        self._forget_run()
         self._keyed.clear()
         self._lane_size = 0
         self._open = None
@@ -350,15 +410,26 @@ class Outbox:
     @property
     def buffered(self) -> int:
         """Bytes accepted that have not left."""
+        waiting = self._lane_size + self._run_size + self._urgent_size + self._pong_size
         frame = 0 if self._frame is None else len(self._frame) - self._frame_at
-        return self._lane_size + self._urgent_size + self._pong_size + frame + self._shown_size
+        return waiting + frame + self._shown_size
 
     @property
     def unsent(self) -> int:
         """Messages accepted that did not leave whole."""
-        marks = sum(mark is None for _, mark in self._marks)
+        shown = sum(self._count_unsent(end, mark) for end, mark in self._marks)
         begun = self._frame is not None and self._frame_ends
-        return self._lost + len(self._lane) + marks + begun
+        return self._lost + len(self._lane) + len(self._run) + shown + begun
+
+    def _count_unsent(self, end: int, mark: Ping | str | list[_Plain] | None) -> int:
+        """Messages of a mark that have not left."""
+        if not isinstance(mark, list):
+            return mark is None
+        for count, (_, payload) in enumerate(reversed(mark)):
+            if end <= self._sent:
+                return count
+            end -= len(encode(FIN, payload, bytes(4) if self._masked else None))
+        return len(mark)
 
     @property
     def want_write(self) -> bool:
@@ -367,12 +438,15 @@ class Outbox:
             return True
         if self._lane:
             front = self._lane[0]
-            if isinstance(front, _Whole) or front.parts:
+            if not isinstance(front, _InParts) or front.parts:
                 return True
-        return self._close is not None
+            return self._close is not None
+        return bool(self._run) or self._close is not None
 
     def _note_level(self) -> None:
+        self.waiting = True
         buffered = self.buffered
+        self._headroom = self._high - buffered
         if buffered > self._stats.send_buffer_high_water:
             self._stats.send_buffer_high_water = buffered
         if buffered >= self._high:
@@ -400,8 +474,10 @@ class Outbox:
 
     def show(self) -> Sequence[bytes | memoryview]:
         """The next bytes, the same until :meth:`left` takes them off the front."""
-        if not self._shown:
+        if not self._shown and self.waiting:
             self._fill()
+            # Headers and masks take room, too: the next message looks anew.
+            self._headroom = 0
         return self._shown
 
     def left(self, size: int) -> list[Ping | str]:
@@ -413,18 +489,26 @@ class Outbox:
         self._stats.bytes_sent += size
         self._shown_size -= size
         self._sent += size
-        self._shown = (memoryview(self._shown[0])[size:],) if self._shown_size else ()
+        self._shown = (memoryview(self._shown[0])[size:],) if self._shown_size else _NOTHING
         gone: list[Ping | str] = []
         marks = self._marks
         while marks and marks[0][0] <= self._sent:
             mark = marks.popleft()[1]
-            if mark is not None:
+            if isinstance(mark, (Ping, str)):
                 gone.append(mark)
         self._note_level()
+        if not self._shown_size:
+            self.waiting = self.want_write
         return gone
 
     def _fill(self) -> None:
         """Encode until a chunk is full or nothing is left."""
+        if self._run:
+            # The high water mark.
+            self._note_level()
+            if self._only_plain_waits:
+                self._fill_plain()
+                return
         pieces: list[bytes | memoryview] = []
         end = self._sent
         limit = end + CHUNK - _MAX_CONTROL
@@ -462,6 +546,12 @@ class Outbox:
                 end += len(begun)
                 if self._frame is None and self._frame_ends:
                     self._marks.append((end, None))
+            elif self._run:
+                data, run = self._begin_run(room)
+                pieces.append(data)
+                end += len(data)
+                if self._frame is None:
+                    self._marks.append((end, run))
             elif self._close is not None:
                 data = encode(FIN | CLOSE, self._close, self._new_key())
                 self._close = None
@@ -474,11 +564,77 @@ class Outbox:
         self._shown = (b"".join(pieces),) if len(pieces) > 1 else tuple(pieces)
         self._shown_size = end - self._sent
 
-    def _begin(self, entry: _Whole | _InParts, room: int) -> bytes | None:
+    @property
+    def _only_plain_waits(self) -> bool:
+        before = self._urgent or self._pongs or self._lane
+        return self._frame is None and not before and self._close is None
+
+    def _fill_plain(self) -> None:
+        """The common case: a run of messages, or one, and nothing around them."""
+        data, run = self._begin_run(CHUNK - _MAX_CONTROL)
+        self._shown = (data,)
+        self._shown_size = size = len(data)
+        if self._frame is None:
+            self._marks.append((self._sent + size, run))
+
+    def _begin_run(self, room: int) -> tuple[bytes, list[_Plain] | None]:
+        """Frames of the run, as many as there is room for, and whose; or a piece of its first."""
+        run = self._run
+        count = len(run)
+        if count > 1 and self._run_size + count * MAX_HEADER > room:
+            count = self._count_fitting(room)
+        if count == 1:
+            return self._begin_plain(run.pop(0), room), None
+        if count == len(run):
+            total = self._run_size - self._run_empty
+            self._forget_run()
+        else:
+            self._run, run = run[count:], run[:count]
+            total = sum(len(payload) for _, payload in run)
+            empty = sum(not payload for _, payload in run)
+            self._run_size -= total + empty
+            self._run_empty -= empty
+        stats = self._stats
+        stats.messages_sent += count
+        stats.message_bytes_sent += total
+        stats.payload_bytes_sent += total
+        stats.frames_sent += count
+        keys = self._entropy(4 * count) if self._masked else None
+        return encode_messages(run, keys), run
+
+    def _count_fitting(self, room: int) -> int:
+        """How many messages of the run there is room for; at least one."""
+        small = 6 if self._masked else 2
+        for count, (_, payload) in enumerate(self._run):
+            size = len(payload)
+            room -= size + (small if size < 126 else MAX_HEADER)
+            if room < 0:
+                return max(1, count)
+        return len(self._run)
+
+    def _begin_plain(self, message: _Plain, room: int) -> bytes:
+        opcode, payload = message
+        if payload:
+            self._run_size -= len(payload)
+        else:
+            self._run_size -= 1
+            self._run_empty -= 1
+        stats = self._stats
+        stats.messages_sent += 1
+        stats.message_bytes_sent += len(payload)
+        self._frame_ends = True
+        return self._begin_frame(FIN | opcode, payload, room)
+
+    def _begin(self, entry: _Plain | _Whole | _InParts, room: int) -> bytes | None:
         """The first bytes of the next data frame; None if its message has no part ready."""
         if isinstance(entry, _InParts):
             return self._begin_part(entry, room)
         del self._lane[0]
+        if isinstance(entry, tuple):
+            self._lane_size -= _weight(entry[1])
+            self._run_size += _weight(entry[1])
+            self._run_empty += not entry[1]
+            return self._begin_plain(entry, room)
         stats = self._stats
         stats.messages_sent += 1
         payload = entry.payload
@@ -556,7 +712,7 @@ class Outbox:
         # A multiple of four keeps the mask in step.
         self._frame_at = first = room & ~3
         self._key = key
-        start = header(head, len(payload), masked=self._masked)
+        start = header(head, len(payload), self._masked)
         if key is None:
             return start + self._frame[:first]
         return b"%b%b%b" % (start, key, mask(self._frame[:first], key))

@@ -16,12 +16,15 @@ class Receiving:
 
     Whoever receives in parts holds it only while it waits: between two parts another may take
     over, and the rest of the message is discarded.
+
+    :ivar free: whether nobody receives, in parts or else.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
         self._taken = False
         self._parts: object | None = None
+        self.free = True
 
     def __enter__(self) -> None:
         """Begin to receive.
@@ -31,9 +34,11 @@ class Receiving:
         if self._taken:
             raise ConcurrencyError("somebody else is receiving on this connection")
         self._taken = True
+        self.free = False
 
     def __exit__(self, *_: object) -> None:
         self._taken = False
+        self.free = self._parts is None
 
     def leave_parts(self, parts: object | None = None, *, now: float) -> None:
         """Whoever receives in parts has left, or is left behind; harmless if nobody does.
@@ -42,6 +47,7 @@ class Receiving:
         """
         if self._parts is not None and parts in (None, self._parts):
             self._parts = None
+            self.free = not self._taken
             self._connection.discard_rest(now=now)
 
 
@@ -67,6 +73,7 @@ class PartReceiver:
             self._begun = True
             receiving.leave_parts(now=now)
             receiving._parts = self
+            receiving.free = False
         if receiving._parts is not self:
             raise ConcurrencyError("another recv took over: this message was left")
         try:

@@ -70,22 +70,20 @@ class FairShare:
 
     def __init__(self, stats: Stats) -> None:
         self._stats: Final = stats
-        self._began_at = stats.work
-        self._calls = 0
+        self._limit = stats.work + _FAIR_SHARE
 
     def used_up(self) -> bool:
         """Whether others are to run first.
 
         Asking counts as a call, since one that drops its message is work that moves no bytes.
         """
-        self._calls += 1
-        work = self._stats.work + self._calls * _WORK_OF_A_CALL
-        return work - self._began_at > _FAIR_SHARE
+        self._limit -= _WORK_OF_A_CALL
+        stats = self._stats
+        return stats.bytes_sent + stats.message_bytes_received > self._limit
 
     def begin(self) -> None:
         """Others have run."""
-        self._began_at = self._stats.work
-        self._calls = 0
+        self._limit = self._stats.work + _FAIR_SHARE
 
 
 _FAIR_SHARE = 64 * 1024

@@ -33,45 +33,62 @@ class Timer(enum.IntEnum):
 
 
 class Timers:
-    """The running timers of one connection."""
+    """The running timers of one connection.
 
-    __slots__ = ("_running", "earliest")
+    :ivar send_by: :attr:`Timer.SEND`, kept apart, since every message that is sent starts and
+        stops it; ``inf`` if it does not run.
+    """
+
+    __slots__ = ("_earliest", "_running", "send_by")
 
     def __init__(self) -> None:
         self._running: dict[Timer, float] = {}
-        self.earliest = INF
+        self._earliest = INF
+        self.send_by = INF
+
+    @property
+    def earliest(self) -> float:
+        """When the first one is due; ``inf`` if none runs."""
+        send_by = self.send_by
+        return send_by if send_by < self._earliest else self._earliest
 
     def start(self, timer: Timer, when: float) -> None:
         """Start a timer, or start it anew; ``inf`` stops it."""
+        if timer is Timer.SEND:
+            self.send_by = when
+            return
         if when == INF:
             self.stop(timer)
             return
         running = self._running
         before = running.get(timer, INF)
         running[timer] = when
-        if when <= self.earliest:
-            self.earliest = when
-        elif before == self.earliest:
-            self.earliest = min(running.values())
+        if when <= self._earliest:
+            self._earliest = when
+        elif before == self._earliest:
+            self._earliest = min(running.values())
 
     def stop(self, timer: Timer) -> None:
         """Stop a timer; harmless if it does not run."""
-        if self._running.pop(timer, INF) == self.earliest:
-            self.earliest = min(self._running.values(), default=INF)
+        if timer is Timer.SEND:
+            self.send_by = INF
+        elif self._running.pop(timer, INF) == self._earliest:
+            self._earliest = min(self._running.values(), default=INF)
 
     def stop_all(self) -> None:
         """Stop every timer."""
         self._running.clear()
-        self.earliest = INF
+        self._earliest = self.send_by = INF
 
     def when(self, timer: Timer) -> float:
         """When a timer is due; ``inf`` if it does not run."""
-        return self._running.get(timer, INF)
+        return self.send_by if timer is Timer.SEND else self._running.get(timer, INF)
 
     def take_due(self, now: float) -> tuple[Timer, float] | None:
         """Stop the earliest timer that is due and return it with the time it was set to."""
-        if now < self.earliest or not self._running:
+        if now < self.earliest or self.earliest == INF:
             return None
-        when, timer = min((when, timer) for timer, when in self._running.items())
+        due = [(when, timer) for timer, when in self._running.items()]
+        when, timer = min([*due, (self.send_by, Timer.SEND)])
         self.stop(timer)
         return timer, when

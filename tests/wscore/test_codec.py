@@ -1,0 +1,515 @@
+"""The codec's inner loops: the compiled form does what the one in Python does, and no more."""
+
+from __future__ import annotations
+
+import codecs
+import gc
+import importlib
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.wscore.rawpeer import BINARY, FIN, PING, TEXT, RawPeer, reason_of
+from wsproto.frame_protocol import FrameDecoder, FrameProtocol, Opcode
+
+import wscore
+from wscore import Cause, Config, Connection, ConnectionClosed, Role, _pure
+from wscore._form import LANDS
+
+FORMS: list[ModuleType] = [_pure]
+if LANDS:
+    FORMS.append(importlib.import_module("wscore._codec"))
+
+KIB = 1024
+MIB = 1024 * KIB
+INF = math.inf
+
+both_forms = pytest.mark.parametrize("form", FORMS, ids=[form.__name__ for form in FORMS])
+
+KEYS = st.binary(min_size=4, max_size=4)
+PAYLOADS = st.one_of(
+    st.binary(max_size=20),
+    st.text(max_size=20).map(str.encode),
+    st.integers(0, 300).map(bytes),
+    st.sampled_from([125, 126, 127, 1023, 1024, 1025, 65_535, 65_536]).map(
+        lambda n: b"ab\xc3" * n
+    ),
+)
+Result = TypeVar("Result")
+
+MESSAGES = st.lists(st.tuples(st.sampled_from([TEXT, BINARY]), PAYLOADS), max_size=6)
+
+
+def same(call: Callable[[Any], Result]) -> Result:
+    """What the call gives for a form, which must be the same for every one."""
+    results = [call(form) for form in FORMS]
+    assert all(result == results[0] for result in results)
+    return results[0]
+
+
+# ------------------------------------------------------------------------- which form runs
+
+
+def said_with(**environment: str) -> str:
+    program = "import wscore; print(wscore.codec)"
+    env = {name: value for name, value in os.environ.items() if name != "WSCORE_PURE"}
+    path = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, env={**env, "PYTHONPATH": path, **environment}, capture_output=True, check=True
+    )
+    return done.stdout.decode().strip()
+
+
+def test_the_environment_forces_the_form_in_python() -> None:
+    assert said_with(WSCORE_PURE="1") == "Python"
+    if LANDS:
+        assert said_with() == "C"
+
+
+def test_it_says_which_form_runs() -> None:
+    assert wscore.codec == ("C" if LANDS else "Python")
+
+
+# ---------------------------------------------------------------------------------- masks
+
+
+@given(PAYLOADS, KEYS)
+def test_masking_is_xor_with_the_key_over_and_over(data: bytes, key: bytes) -> None:
+    """RFC 6455 section 5.3."""
+    expected: bytes = bytes(byte ^ key[i % 4] for i, byte in enumerate(data))
+    assert same(lambda form: form.mask(data, key)) == expected
+
+
+@given(PAYLOADS, KEYS)
+def test_masking_twice_is_nothing(data: bytes, key: bytes) -> None:
+    assert same(lambda form: form.mask(memoryview(form.mask(data, key)), key)) == data
+
+
+# --------------------------------------------------------------------------------- encode
+
+
+@given(
+    st.sampled_from([FIN | TEXT, FIN | BINARY, FIN | PING, TEXT, 0]), PAYLOADS, KEYS | st.none()
+)
+def test_frames_are_encoded_alike(head: int, payload: bytes, key: bytes | None) -> None:
+    frame = same(lambda form: form.encode(head, payload, key))
+    masked = key is not None
+    assert isinstance(frame, bytes)
+    assert frame.startswith(_pure.header(head, len(payload), masked))
+    assert frame.endswith(payload if key is None else _pure.mask(payload, key))
+
+
+@given(MESSAGES, st.booleans())
+def test_messages_are_encoded_like_frames_one_after_the_other(
+    messages: list[tuple[int, bytes]], masked: bool
+) -> None:
+    keys = bytes(range(4 * len(messages))) if masked else None
+    together = same(lambda form: form.encode_messages(messages, keys))
+    frames = [
+        _pure.encode(FIN | opcode, payload, None if keys is None else keys[4 * i : 4 * i + 4])
+        for i, (opcode, payload) in enumerate(messages)
+    ]
+    assert together == b"".join(frames)
+
+
+def oracle(data: bytes, *, masked: bool) -> list[str | bytes]:
+    """What wsproto's own decoder makes of it."""
+    decoder = FrameDecoder(client=not masked)
+    decoder.receive_bytes(data)
+    messages: list[str | bytes] = []
+    while (frame := decoder.process_buffer()) is not None:
+        assert isinstance(frame.payload, (bytes, bytearray))
+        messages.append(bytes(frame.payload))
+    return messages
+
+
+@given(MESSAGES, st.booleans())
+def test_wsproto_reads_what_is_encoded(messages: list[tuple[int, bytes]], masked: bool) -> None:
+    sent = [(BINARY, payload) for _, payload in messages]
+    keys = bytes(4 * len(sent)) if masked else None
+    data = same(lambda form: form.encode_messages(sent, keys))
+    assert isinstance(data, bytes)
+    assert oracle(data, masked=masked) == [payload for _, payload in sent]
+
+
+def test_wsproto_is_read() -> None:
+    proto = FrameProtocol(client=True, extensions=[])
+    data = bytes(proto.send_data("Grüße")) + bytes(proto._serialize_frame(Opcode.BINARY, b"abc"))
+    expected = ([("Grüße", 7), (b"abc", 3)], len(data), 10)
+    assert (
+        same(lambda form: _listed(form.decode_messages(data, 0, True, INF, INF, INF))) == expected
+    )
+
+
+# --------------------------------------------------------------------------------- decode
+
+
+def _listed(result: tuple[Any, int, int]) -> tuple[list[Any], int, int]:
+    found, at, size = result
+    return [*found], at, size
+
+
+STREAMS = st.one_of(
+    st.binary(max_size=60),
+    st.builds(
+        lambda messages, keys, cut: _pure.encode_messages(messages, keys)[: -cut or None],
+        MESSAGES.filter(bool),
+        st.none() | st.just(b"\x01\x02\x03\x04" * 6),
+        st.sampled_from([0, 0, 1, 5, 30]),
+    ),
+    st.lists(
+        st.builds(
+            _pure.encode,
+            st.sampled_from([0x81, 0x82, 0x01, 0x80, 0x00, 0xC1, 0x89, 0x88, 0xF0, 0x83]),
+            st.binary(max_size=140),
+            st.none() | KEYS,
+        ),
+        max_size=5,
+    ).map(b"".join),
+)
+LIMITS = st.sampled_from([0, 1, 2, 3, 100, 2**63, 2**70, -1, 0.0, 1.5, INF, -INF])
+
+
+@given(STREAMS, st.integers(0, 70), st.booleans(), LIMITS, LIMITS, LIMITS)
+def test_any_bytes_are_decoded_alike(
+    data: bytes, at: int, masked: bool, messages: float, room: float, limit: float
+) -> None:
+    at = min(at, len(data))
+    same(lambda form: _listed(form.decode_messages(data, at, masked, messages, room, limit)))
+    same(lambda form: form.hop(data, at, masked))
+    view = memoryview(bytearray(data))
+    same(lambda form: _listed(form.decode_messages(view, at, masked, messages, room, limit)))
+    same(lambda form: form.hop(view, at, masked))
+
+
+@given(MESSAGES, st.none() | KEYS)
+def test_what_was_encoded_is_decoded(messages: list[tuple[int, bytes]], key: bytes | None) -> None:
+    keys = None if key is None else key * len(messages)
+    data = _pure.encode_messages(messages, keys)
+    found, _, _ = same(
+        lambda form: _listed(form.decode_messages(data, 0, key is not None, INF, INF, INF))
+    )
+    expected: list[tuple[str | bytes, int]] = []
+    for opcode, payload in messages:
+        try:
+            message = payload.decode() if opcode == TEXT else payload
+        except UnicodeDecodeError:
+            break
+        expected.append((message, len(payload)))
+    assert found == expected
+
+
+@given(MESSAGES, st.none() | KEYS)
+def test_data_frames_are_hopped_to_their_end(
+    messages: list[tuple[int, bytes]], key: bytes | None
+) -> None:
+    keys = None if key is None else key * len(messages)
+    data = _pure.encode_messages(messages, keys)
+    ping = _pure.encode(FIN | PING, b"", key)
+    masked = key is not None
+    assert same(lambda form: form.hop(data, 0, masked)) == (len(data), 0)
+    assert same(lambda form: form.hop(data + ping, 0, masked)) == (len(data), 0)
+    if messages and messages[-1][1]:
+        assert same(lambda form: form.hop(data[:-1], 0, masked)) == (len(data) - 1, 1)
+
+
+def test_a_length_beyond_any_memory_is_hopped() -> None:
+    data = b"\x82\x7f" + b"\xff" * 8 + b"abc"
+    assert same(lambda form: form.hop(data, 0, False)) == (len(data), 2**64 - 1 - 3)
+
+
+@pytest.mark.skipif(not LANDS, reason="the form in Python takes its caller at his word")
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("mask", (b"abc", b"123")),
+        ("mask", ("abc", b"1234")),
+        ("encode", (0x81, b"", b"12345")),
+        ("encode", ("x", b"", None)),
+        ("encode_messages", ([(1, "text")], None)),
+        ("encode_messages", ([(1, b"a", 2)], None)),
+        ("encode_messages", ([("1", b"a")], None)),
+        ("encode_messages", ([[1, b"a"]], None)),
+        ("encode_messages", (((1, b"a"),), None)),
+        ("encode_messages", ([(1, b"a")], b"123")),
+        ("encode_messages", ([(1, b"a")], "1234")),
+        ("decode_messages", (b"abc", 4, True, 1, 1, 1)),
+        ("decode_messages", (b"abc", -1, True, 1, 1, 1)),
+        ("decode_messages", (b"abc", 0, True, "1", 1, 1)),
+        ("hop", (b"abc", 4, True)),
+        ("hop", (b"abc", -1, True)),
+        ("hop", ("abc", 0, True)),
+        ("Landing", (0, None, False)),
+        ("Landing", (-5, None, False)),
+        ("Landing", (5, b"123", False)),
+    ],
+)
+def test_wrong_arguments_are_an_error_and_nothing_worse(
+    function: str, arguments: tuple[object, ...]
+) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        getattr(FORMS[-1], function)(*arguments)
+
+
+# -------------------------------------------------------------------------------- landing
+
+NOISE = bytes(range(256)) * 16 * KIB
+"""4 MiB."""
+
+only_landing = pytest.mark.skipif(not LANDS, reason="the form in Python gathers, and copies")
+
+
+def landing(size: int, key: bytes | None = None, *, text: bool = False) -> Any:
+    return FORMS[-1].Landing(size, key, text)
+
+
+@only_landing
+@pytest.mark.parametrize("key", [None, b"\x01\x02\x03\x04"])
+@pytest.mark.parametrize("size", [1, 7, 64 * KIB, MIB, MIB + 1, 3 * MIB + 5])
+@pytest.mark.parametrize("step", [1001, 300 * KIB, 5 * MIB])
+def test_a_payload_lands_whichever_way_it_comes(size: int, key: bytes | None, step: int) -> None:
+    payload = NOISE[:size]
+    wire = payload if key is None else _pure.mask(payload, key)
+    target = landing(size, key)
+    fed = True
+    while (at := target.landed) < size:
+        piece = wire[at : at + step]
+        if fed:
+            # What is behind the payload does not belong to it.
+            behind = b"beyond" if at + step >= size else b""
+            assert target.feed(piece + behind) == len(piece)
+        else:
+            with memoryview(target) as view:
+                piece = piece[: len(view)]
+                view[: len(piece)] = piece
+            target.received(len(piece))
+        fed = not fed
+    assert target.landed == size
+    assert target.take()[0] == payload
+
+
+@only_landing
+def test_taken_early_it_gives_what_there_is_and_the_key_for_the_rest() -> None:
+    key = b"\x01\x02\x03\x04"
+    wire = _pure.mask(b"abcdefgh", key)
+    target = landing(8, key)
+    assert target.feed(wire[:3]) == 3
+    part, rest = target.take()
+    assert (part, _pure.mask(wire[3:], rest)) == (b"abc", b"defgh")
+    for call in (target.take, lambda: target.feed(b"x"), lambda: target.received(1)):
+        with pytest.raises(ValueError, match="taken already"):
+            call()
+    with pytest.raises(BufferError):
+        memoryview(target)
+
+
+@only_landing
+def test_nothing_has_landed_yet() -> None:
+    assert landing(5).take() == (b"", bytes(4))
+
+
+def not_text(data: bytes) -> bool:
+    """Whether no more bytes could make it text."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+@only_landing
+@given(st.one_of(st.binary(max_size=40), st.text(max_size=20).map(str.encode)), st.integers(1, 7))
+def test_text_is_bad_as_soon_as_it_can_be_none(payload: bytes, step: int) -> None:
+    """RFC 3629; Python's decoder is the oracle, and may see a surrogate one byte later."""
+    target = landing(len(payload) + 1, text=True)
+    for at in range(0, len(payload), step):
+        target.feed(payload[at : at + step])
+        so_far = payload[: at + step]
+        surrogate = so_far[-2:-1] == b"\xed"
+        assert target.bad is not_text(so_far) or (target.bad and surrogate)
+
+
+@only_landing
+def test_a_buffer_that_is_kept_never_becomes_somebody_elses_memory() -> None:
+    target = landing(3 * MIB)
+    kept = memoryview(target)
+    # It has to grow meanwhile, and is taken.
+    assert target.feed(NOISE[: 3 * MIB]) == 3 * MIB
+    payload, _ = target.take()
+    assert payload == NOISE[: 3 * MIB]
+    with pytest.raises(BufferError):
+        memoryview(target)
+    del target
+    gc.collect()
+    kept[:] = bytes(len(kept))
+    assert payload == NOISE[: 3 * MIB]
+
+
+@only_landing
+def test_no_more_can_be_received_than_fits() -> None:
+    target = landing(10)
+    with pytest.raises(ValueError, match="buffer of 0"):
+        target.received(1)
+    with memoryview(target) as view:
+        assert len(view) == 10
+    for size in (11, -1):
+        with pytest.raises(ValueError, match="buffer of 10"):
+            target.received(size)
+    with pytest.raises(TypeError):
+        target.received("1")
+    target.received(0)
+    target.received(10)
+    with pytest.raises(BufferError):
+        memoryview(target)
+
+
+# --------------------------------------------------------- landing, from the connection's side
+
+
+def deliver(
+    connection: Connection, data: bytes, step: int = 10 * KIB, *, now: float = 0.0
+) -> None:
+    """Read as an adapter does: where the connection wants it, or else anywhere."""
+    at = 0
+    while at < len(data):
+        view = connection.receive_buffer()
+        if view is None:
+            connection.receive_data(data[at : at + step], now=now)
+            at += step
+        else:
+            with view:
+                piece = data[at : at + min(step, len(view))]
+                view[: len(piece)] = piece
+            at += len(piece)
+            connection.received(len(piece), now=now)
+
+
+LARGE = 300 * KIB
+
+
+def frame(connection: Connection, head: int, payload: bytes) -> bytes:
+    return _pure.encode(
+        head, payload, b"\x05\x06\x07\x08" if connection.role is Role.SERVER else None
+    )
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("step", [1000, 10 * KIB, MIB])
+def test_large_messages_arrive_however_they_are_read(role: Role, step: int) -> None:
+    peer = RawPeer.opened(role=role)
+    connection = peer.connection
+    messages: list[str | bytes] = [NOISE[:LARGE], "ä" * (LARGE // 2), b"small", "x" * MIB]
+    for message in messages:
+        binary = isinstance(message, bytes)
+        payload = message if isinstance(message, bytes) else message.encode()
+        deliver(connection, frame(connection, FIN | (BINARY if binary else TEXT), payload), step)
+        assert connection.take_message(now=0.0) == message
+    stats = connection.stats
+    assert stats.messages_received == 4
+    assert stats.message_bytes_received == stats.payload_bytes_received
+    assert stats.frames_received == 4
+
+
+def test_text_that_is_none_fails_before_it_has_all_come() -> None:
+    connection = RawPeer.opened().connection
+    data = frame(connection, FIN | TEXT, b"x" * 50 * KIB + b"\xff" + b"x" * LARGE)
+    deliver(connection, data[: 60 * KIB])
+    with pytest.raises(ConnectionClosed):
+        connection.take_message(now=0.0)
+    assert reason_of(connection).cause is Cause.INVALID_DATA
+
+
+def test_text_that_breaks_off_in_a_character_fails() -> None:
+    connection = RawPeer.opened().connection
+    deliver(connection, frame(connection, FIN | TEXT, b"x" * LARGE + b"\xc3"))
+    with pytest.raises(ConnectionClosed):
+        connection.take_message(now=0.0)
+    assert reason_of(connection).cause is Cause.INVALID_DATA
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_what_has_landed_can_be_taken_in_parts(text: bool) -> None:
+    connection = RawPeer.opened().connection
+    message = "ä" * LARGE
+    data = frame(connection, FIN | (TEXT if text else BINARY), message.encode())
+    parts: list[str | bytes] = []
+    for at in range(0, len(data), 100_001):
+        deliver(connection, data[at : at + 100_001])
+        while (part := connection.take_part(now=0.0)) is not None:
+            parts.append(part.data)
+    assert len(parts) > 3
+    whole = "".join(parts) if text else b"".join(parts).decode()  # type: ignore[arg-type]
+    assert whole == message
+    assert connection.stats.payload_bytes_received == len(message.encode())
+    # The next one lands again.
+    deliver(connection, frame(connection, FIN | BINARY, NOISE[:LARGE]))
+    assert connection.take_message(now=0.0) == NOISE[:LARGE]
+
+
+def test_half_a_character_that_has_landed_is_no_part_yet() -> None:
+    connection = RawPeer.opened().connection
+    data = frame(connection, FIN | TEXT, "ä".encode() * LARGE)
+    deliver(connection, data[:-1][: len(data) - 2 * LARGE + 1])
+    assert connection.can_receive_part is LANDS
+    assert connection.take_part(now=0.0) is None
+    assert not connection.can_receive_part
+
+
+def test_closed_while_a_message_lands_the_rest_is_skimmed_and_counts() -> None:
+    connection = RawPeer.opened().connection
+    data = frame(connection, FIN | BINARY, NOISE[:LARGE])
+    deliver(connection, data[: 100 * KIB])
+    connection.close(now=0.0)
+    assert connection.receive_buffer() is None
+    deliver(connection, data[100 * KIB :] + frame(connection, 0x88, b"\x03\xe8"))
+    reason = reason_of(connection)
+    assert reason.unread == 1
+    assert reason.close_received is not None
+
+
+def test_a_message_that_lands_for_long_is_no_idleness() -> None:
+    peer = RawPeer.opened(Config(idle_timeout=10.0))
+    data = frame(peer.connection, FIN | BINARY, NOISE[:LARGE])
+    for at in range(3):
+        deliver(peer.connection, data[at * KIB : (at + 1) * KIB], now=peer.now)
+        peer.wait(9.0)
+        assert peer.is_open()
+    peer.wait(1.0)
+    assert reason_of(peer.connection).cause is Cause.IDLE_TIMEOUT
+
+
+def test_pings_are_answered_behind_what_has_landed() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    data = frame(connection, FIN | BINARY, NOISE[:LARGE]) + frame(connection, FIN | PING, b"here?")
+    deliver(connection, data)
+    assert peer.read() == [(0x8A, b"here?")]
+
+
+def test_life_is_noted_while_a_message_lands() -> None:
+    peer = RawPeer.opened(Config(ping_interval=10.0, ping_timeout=1.0))
+    data = frame(peer.connection, FIN | BINARY, NOISE[:LARGE])
+    deliver(peer.connection, data[:KIB])
+    peer.wait(10.0)
+    assert [head for head, _ in peer.read()] == [FIN | PING]
+    peer.wait(0.9)
+    deliver(peer.connection, data[KIB : 2 * KIB], now=peer.now)
+    peer.wait(9.0)
+    assert peer.is_open()
+
+
+def test_at_the_end_of_the_stream_nothing_lands() -> None:
+    connection = RawPeer.opened().connection
+    deliver(connection, frame(connection, FIN | BINARY, NOISE[:LARGE])[: 100 * KIB])
+    connection.receive_data(b"", now=0.0)
+    assert connection.receive_buffer() is None
+    assert reason_of(connection).cause is Cause.EOF
+    connection.received(5, now=0.0)
