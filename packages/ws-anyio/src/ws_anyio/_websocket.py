@@ -80,13 +80,15 @@ class WebSocket(Facts, AsyncResource):
             async with self._send_turn:
                 await self._send_parts(parts)
             return True
-        await checkpoint()
+        await checkpoint_if_cancelled()
         crowded = self._send_turn.locked() or not self._connection.can_send
         if crowded and self._overflow is Overflow.WAIT:
             async with self._send_turn:
                 await self._until_can_send()
                 return self._send_now(message, compress, key)
-        return self._send_now(message, compress, key)
+        taken = self._send_now(message, compress, key)
+        await self._let_others_run()
+        return taken
 
     async def recv(self) -> Message:
         """Receive a message: str for text, bytes for binary.
@@ -97,15 +99,20 @@ class WebSocket(Facts, AsyncResource):
         :raises ConnectionClosed: there will never be another message.
         :raises ConcurrencyError: another task is receiving.
         """
-        with self._receiving:
-            self._receiving.leave_parts(now=self._now())
+        receiving, connection = self._receiving, self._connection
+        await checkpoint_if_cancelled()
+        if receiving.free and (ready := connection.take_ready()) is not None:
+            await self._let_others_run()
+            return ready
+        with receiving:
+            receiving.leave_parts(now=self._now())
             # This may meet a failure, which drops what is still to be written: that goes first.
-            if self._connection.want_write:
+            if connection.want_write and not connection.in_batch:
                 await checkpoint()
             while True:
                 await self._until(self._can_receive)
                 try:
-                    message = self._connection.take_message(now=self._now())
+                    message = connection.take_message(now=self._now())
                 finally:
                     self._settle()
                 if message is not None:
@@ -247,6 +254,7 @@ class WebSocket(Facts, AsyncResource):
         self._waiters: dict[anyio.Event, Callable[[], bool]] = {}
         self._send_turn: Final = anyio.Lock()
         self._receiving: Final = Receiving(connection)
+        self._calls_left = 0
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
@@ -359,6 +367,13 @@ class WebSocket(Facts, AsyncResource):
                 self._settle()
             await self._to_read.wait()
 
+    async def _let_others_run(self) -> None:
+        """A checkpoint after what did not wait; within a batch only every few calls."""
+        self._calls_left -= 1
+        if self._calls_left < 0 or not self._connection.in_batch:
+            self._calls_left = _CALLS_A_TURN
+            await cancel_shielded_checkpoint()
+
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until it is so; at least a checkpoint."""
         if ready():
@@ -412,6 +427,9 @@ class WebSocket(Facts, AsyncResource):
 
 _CHUNK = 64 * 1024
 """Bytes that are read at a time; the core shows as many to write."""
+
+_CALLS_A_TURN = 8
+"""Calls within a batch until it is the others' turn: a turn costs many times what a call does."""
 
 _TURNS_TO_WRITE = 5
 """Turns of the loop that the writer needs for what the stream takes at once: to wake up, to write,

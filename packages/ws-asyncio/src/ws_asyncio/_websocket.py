@@ -77,6 +77,17 @@ class WebSocket(Facts):
         :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
             nothing was sent, unless it is a later part of an iterable that is wrong.
         """
+        connection = self._connection
+        if (
+            self._will_write
+            and key is None
+            and not self._send_turn.wanted
+            and not self._fair_share.used_up()
+            and connection.send_behind(message)
+        ):
+            if not connection.can_send:
+                self._settle()
+            return True
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
             async with self._send_turn:
@@ -86,7 +97,7 @@ class WebSocket(Facts):
         if self._overflow is not Overflow.WAIT:
             if greedy:
                 await self._turn()
-        elif greedy or self._send_turn.wanted or not self._connection.can_send:
+        elif greedy or self._send_turn.wanted or not connection.can_send:
             async with self._send_turn:
                 await self._until_can_send()
                 return self._send_now(message, compress, key)
@@ -101,16 +112,26 @@ class WebSocket(Facts):
         :raises ConnectionClosed: there will never be another message.
         :raises ConcurrencyError: another task is receiving.
         """
-        with self._receiving:
-            self._receiving.leave_parts(now=self._now())
+        receiving, connection = self._receiving, self._connection
+        if receiving.free and (ready := connection.take_ready()) is not None:
+            return ready
+        with receiving:
+            receiving.leave_parts(now=self._now())
             while True:
                 if self._fair_share.used_up():
                     await self._turn()
+                if (ready := connection.take_ready()) is not None:
+                    return ready
+                if self._will_write and not connection.in_batch:
+                    # What is behind it may be the end.
+                    self._write_together()
                 try:
-                    message = self._connection.take_message(now=self._now())
-                finally:
+                    message = connection.take_message(now=self._now())
+                except ConnectionClosed:
                     self._settle()
+                    raise
                 if message is not None:
+                    self._settle()
                     return message
                 await self._until(self._can_receive)
 
@@ -120,7 +141,17 @@ class WebSocket(Facts):
         The loop ends when either side closed with 1000, 1001 or no code, and raises
         ConnectionClosed else.
         """
-        return self._messages()
+        return self
+
+    async def __anext__(self) -> Message:
+        if self._receiving.free and (ready := self._connection.take_ready()) is not None:
+            return ready
+        try:
+            return await self.recv()
+        except ConnectionClosed as closed:
+            if closed.reason.ok:
+                raise StopAsyncIteration from None
+            raise
 
     def recv_streaming(self) -> AsyncIterator[Message]:
         """Receive a message in parts, as they arrive: str, cut between characters, or bytes.
@@ -225,6 +256,9 @@ class WebSocket(Facts):
         self._can_receive_part: Final = lambda: connection.can_receive_part
         # Written to the transport and, as far as it tells, still there.
         self._in_flight = 0
+        # Something was written in this turn of the loop, or waits for its end to be written.
+        self._has_written = False
+        self._will_write = False
         self._reading = True
         self._write_ended = False
         self._timer: asyncio.TimerHandle | None = None
@@ -237,32 +271,39 @@ class WebSocket(Facts):
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
-        connection, transport = self._connection, self._transport
+        transport = self._transport
         if transport is not None:
-            if self._in_flight:
-                self._note_progress(transport)
-            # What a closing transport is given is lost, and would count as sent.
-            while (
-                not self._in_flight
-                and not transport.is_closing()
-                and (buffers := connection.data_to_send())
-            ):
-                size = 0
-                for buffer in buffers:
-                    size += len(buffer)
-                    transport.write(buffer)
-                # uvloop writes at the end of the turn; what it holds has not left.
-                self._in_flight = min(size, transport.get_write_buffer_size())
-                connection.data_sent(size - self._in_flight, now=self._now())
+            self._write(transport)
             self._obey(transport)
-        deadline = connection.deadline
+        self._arm()
+        if self._waiters:
+            self._wake()
+
+    def _write(self, transport: asyncio.Transport) -> None:
+        connection = self._connection
+        if self._in_flight:
+            self._note_progress(transport)
+        # What a closing transport is given is lost, and would count as sent.
+        while (
+            not self._in_flight
+            and (buffers := connection.data_to_send())
+            and not transport.is_closing()
+        ):
+            size = 0
+            for buffer in buffers:
+                size += len(buffer)
+                transport.write(buffer)
+            # uvloop writes at the end of the turn; what it holds has not left.
+            self._in_flight = min(size, transport.get_write_buffer_size())
+            connection.data_sent(size - self._in_flight, now=self._now())
+
+    def _arm(self) -> None:
+        deadline = self._connection.deadline
         if deadline < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(deadline, self._on_time)
             self._timer_at = deadline
-        if self._waiters:
-            self._wake()
 
     def _obey(self, transport: asyncio.Transport) -> None:
         connection = self._connection
@@ -311,7 +352,14 @@ class WebSocket(Facts):
 
     def _on_data(self, data: memoryview) -> None:
         self._fair_share.begin()
+        self._has_written = False
         self._connection.receive_data(data, now=self._now())
+        self._settle()
+
+    def _on_landed(self, size: int) -> None:
+        self._fair_share.begin()
+        self._has_written = False
+        self._connection.received(size, now=self._now())
         self._settle()
 
     def _on_end(self) -> None:
@@ -360,10 +408,30 @@ class WebSocket(Facts):
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
+        connection = self._connection
         try:
-            return self._connection.send(message, compress=compress, key=key, now=self._now())
-        finally:
+            accepted = connection.send(message, compress=compress, key=key, now=self._now())
+        except BaseException:
             self._settle()
+            raise
+        # A lone message is written at once; more of them are together, once a turn: whoever has
+        # another one to answer, or has just sent one, is likely to send more.
+        if not connection.can_send:
+            self._settle()
+        elif self._has_written or connection.in_batch:
+            if not self._will_write:
+                self._will_write = True
+                self._loop.call_soon(self._write_together)
+        else:
+            self._has_written = True
+            if self._transport is not None:
+                self._write(self._transport)
+            self._arm()
+        return accepted
+
+    def _write_together(self) -> None:
+        self._has_written = self._will_write = False
+        self._settle()
 
     def _offer(self, message: Prepared) -> bool:
         try:
@@ -386,16 +454,6 @@ class WebSocket(Facts):
                 raise
             finally:
                 self._settle()
-
-    async def _messages(self) -> AsyncIterator[Message]:
-        while True:
-            try:
-                message = await self.recv()
-            except ConnectionClosed as closed:
-                if closed.reason.ok:
-                    return
-                raise
-            yield message
 
 
 class _Parts(AsyncIterator[Message]):
@@ -435,20 +493,31 @@ class Link(asyncio.BufferedProtocol):
 
     def __init__(self, websocket: WebSocket) -> None:
         self.websocket: Final = websocket
-        shared = sys.platform != "win32"
-        self._scratch: Final = _scratch.buffer if shared else memoryview(bytearray(_SCRATCH_SIZE))
+        self._shared: Final = sys.platform != "win32"
+        self._scratch: Final = (
+            _scratch.buffer if self._shared else memoryview(bytearray(_SCRATCH_SIZE))
+        )
+        # Whether what is read next goes where the core wants it.
+        self._landing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast, since uvloop's transports are none by inheritance.
         self.websocket._on_connected(cast(asyncio.Transport, transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:
+        connection = self.websocket._connection
+        if self._shared and (landing := connection.receive_buffer()) is not None:
+            self._landing = True
+            return landing
+        self._landing = False
         # asyncio does not take an empty buffer, and what comes after the end is ignored.
-        size = self.websocket._connection.want_read or _SCRATCH_SIZE
-        return self._scratch[:size]
+        return self._scratch[: connection.want_read or _SCRATCH_SIZE]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.websocket._on_data(self._scratch[:nbytes])
+        if self._landing:
+            self.websocket._on_landed(nbytes)
+        else:
+            self.websocket._on_data(self._scratch[:nbytes])
 
     def eof_received(self) -> bool:
         self.websocket._on_end()

@@ -56,13 +56,19 @@ class Stream:
         :raises OSError: it cannot be read.
         """
         size = connection.want_read
-        if size:
-            scratch = _scratch.buffer
-            try:
-                received = self.sock.recv_into(scratch[:size])
-            except BlockingIOError:
-                return
-            connection.receive_data(scratch[:received], now=time.monotonic())
+        if not size:
+            return
+        landing = connection.receive_buffer()
+        buffer = _scratch.buffer[:size] if landing is None else landing
+        try:
+            received = self.sock.recv_into(buffer)
+        except BlockingIOError:
+            return
+        now = time.monotonic()
+        if landing is None or not received:
+            connection.receive_data(buffer[:received], now=now)
+        else:
+            connection.received(received, now=now)
 
     def end_write(self) -> None:
         """Say that nothing more will be written."""

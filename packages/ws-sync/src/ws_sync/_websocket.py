@@ -98,12 +98,16 @@ class WebSocket(Driven):
         :raises ConcurrencyError: another thread is receiving.
         :raises WebSocketTimeout: it took longer; nothing was taken, and the next call goes on.
         """
+        receiving, connection = self._receiving, self._connection
+        with self._guard:
+            if receiving.free and (ready := connection.take_ready()) is not None:
+                return ready
         deadline = _deadline(timeout)
-        with self._guard, self._receiving:
-            self._receiving.leave_parts(now=time.monotonic())
+        with self._guard, receiving:
+            receiving.leave_parts(now=time.monotonic())
             while True:
                 try:
-                    message = self._connection.take_message(now=time.monotonic())
+                    message = connection.take_message(now=time.monotonic())
                 finally:
                     self._settle()
                 if message is not None:

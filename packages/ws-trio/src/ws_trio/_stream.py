@@ -104,12 +104,17 @@ class SocketCarrier(Carrier):
         size = connection.want_read
         if not size or self._closed:
             return
-        scratch = _scratch.buffer
+        landing = connection.receive_buffer()
+        buffer = _scratch.buffer[:size] if landing is None else landing
         try:
-            received = self._socket.recv_into(scratch[:size])
+            received = self._socket.recv_into(buffer)
         except BlockingIOError:
             return
-        connection.receive_data(scratch[:received], now=trio.current_time())
+        now = trio.current_time()
+        if landing is None or not received:
+            connection.receive_data(buffer[:received], now=now)
+        else:
+            connection.received(received, now=now)
 
     async def end_write(self) -> None:
         self.write_ended = True

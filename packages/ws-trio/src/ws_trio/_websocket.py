@@ -88,7 +88,7 @@ class WebSocket(Facts, trio.abc.AsyncResource):
                 await self._until_can_send()
                 return self._send_now(message, compress, key)
         taken = self._send_now(message, compress, key)
-        await cancel_shielded_checkpoint()
+        await self._let_others_run()
         return taken
 
     async def recv(self) -> Message:
@@ -100,21 +100,25 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         :raises ConnectionClosed: there will never be another message.
         :raises ConcurrencyError: another task is receiving.
         """
-        with self._receiving:
-            self._receiving.leave_parts(now=self._now())
-            # This may meet a failure, which drops what is still to be written: that goes first.
-            if waited := self._connection.want_write:
+        receiving, connection = self._receiving, self._connection
+        await checkpoint_if_cancelled()
+        if receiving.free and (ready := connection.take_ready()) is not None:
+            await self._let_others_run()
+            return ready
+        with receiving:
+            receiving.leave_parts(now=self._now())
+            waited = connection.want_write and not connection.in_batch
+            if waited:
+                # A failure that this meets would drop what is still to be written.
                 await checkpoint()
-            else:
-                await checkpoint_if_cancelled()
             while True:
                 try:
-                    message = self._connection.take_message(now=self._now())
+                    message = connection.take_message(now=self._now())
                 finally:
                     self._settle()
                 if message is not None:
                     if not waited:
-                        await cancel_shielded_checkpoint()
+                        await self._let_others_run()
                     return message
                 await self._until_received(self._can_receive)
                 waited = True
@@ -261,6 +265,7 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         self._receiving: Final = Receiving(connection)
         self._someone_reads = False
         self._receives = 0
+        self._calls_left = 0
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
@@ -388,6 +393,13 @@ class WebSocket(Facts, trio.abc.AsyncResource):
             self._someone_reads = False
         self._settle()
 
+    async def _let_others_run(self) -> None:
+        """A checkpoint after what did not wait; within a batch only every few calls."""
+        self._calls_left -= 1
+        if self._calls_left < 0 or not self._connection.in_batch:
+            self._calls_left = _CALLS_A_TURN
+            await cancel_shielded_checkpoint()
+
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until it is so; at least a checkpoint."""
         await checkpoint()
@@ -431,10 +443,20 @@ class WebSocket(Facts, trio.abc.AsyncResource):
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
+        connection = self._connection
         try:
-            return self._connection.send(message, compress=compress, key=key, now=self._now())
-        finally:
+            accepted = connection.send(message, compress=compress, key=key, now=self._now())
+        except BaseException:
             self._settle()
+            raise
+        if connection.in_batch and connection.can_send:
+            # Answers to what came together are written together, at the end of the turn.
+            self._to_write.nudge()
+        elif self._carrier is not None:
+            self._write_now(self._carrier)
+        if connection.deadline < self._timer_at:
+            self._to_time.nudge()
+        return accepted
 
     def _offer(self, message: Prepared) -> bool:
         try:
@@ -462,6 +484,10 @@ class WebSocket(Facts, trio.abc.AsyncResource):
 _HANDOVER = 0.02
 """Seconds after which the connection's own task reads: pings are to be answered soon, and whoever
 receives again and again is to be left alone."""
+
+
+_CALLS_A_TURN = 8
+"""Calls within a batch until it is the others' turn: a turn costs many times what a call does."""
 
 
 class _Nudge:
