@@ -94,7 +94,7 @@ class WebSocket(Facts):
                 await self._send_parts(parts)
             return True
         greedy = self._fair_share.used_up()
-        if self._overflow is not Overflow.WAIT:
+        if self._overflow is not _WAIT:
             if greedy:
                 await self._turn()
         elif greedy or self._send_turn.wanted or not connection.can_send:
@@ -120,8 +120,6 @@ class WebSocket(Facts):
             while True:
                 if self._fair_share.used_up():
                     await self._turn()
-                if (ready := connection.take_ready()) is not None:
-                    return ready
                 if self._will_write and not connection.in_batch:
                     # What is behind it may be the end.
                     self._write_together()
@@ -133,7 +131,10 @@ class WebSocket(Facts):
                 if message is not None:
                     self._settle()
                     return message
-                await self._until(self._can_receive)
+                while not connection.can_receive:
+                    await self._change(self._can_receive)
+                if (ready := connection.take_ready()) is not None:
+                    return ready
 
     def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the connection is closed.
@@ -260,6 +261,8 @@ class WebSocket(Facts):
         self._has_written = False
         self._will_write = False
         self._reading = True
+        # Bytes that the next read may bring.
+        self._wanted = 0
         self._write_ended = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -307,14 +310,17 @@ class WebSocket(Facts):
 
     def _obey(self, transport: asyncio.Transport) -> None:
         connection = self._connection
-        reading = connection.want_read > 0 or connection.state is State.CLOSED
+        self._wanted = wanted = connection.want_read
+        reading = wanted > 0 or connection.state is State.CLOSED
         if reading is not self._reading:
             self._reading = reading
             if reading:
                 transport.resume_reading()
             else:
                 transport.pause_reading()
-        match connection.transport:
+        if (end := connection.transport) is _KEEP:
+            return
+        match end:
             case Transport.END_WRITE if not self._write_ended:
                 self._write_ended = True
                 # A peer that has just reset the connection leaves nothing to end.
@@ -382,12 +388,16 @@ class WebSocket(Facts):
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         while not ready():
-            waiter = self._loop.create_future()
-            self._waiters[waiter] = ready
-            try:
-                await waiter
-            finally:
-                del self._waiters[waiter]
+            await self._change(ready)
+
+    async def _change(self, ready: Callable[[], bool]) -> None:
+        """Wait until it was so."""
+        waiter = self._loop.create_future()
+        self._waiters[waiter] = ready
+        try:
+            await waiter
+        finally:
+            del self._waiters[waiter]
 
     async def _turn(self) -> None:
         self._fair_share.begin()
@@ -505,13 +515,13 @@ class Link(asyncio.BufferedProtocol):
         self.websocket._on_connected(cast(asyncio.Transport, transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        connection = self.websocket._connection
-        if self._shared and (landing := connection.receive_buffer()) is not None:
+        websocket = self.websocket
+        if self._shared and (landing := websocket._connection.receive_buffer()) is not None:
             self._landing = True
             return landing
         self._landing = False
         # asyncio does not take an empty buffer, and what comes after the end is ignored.
-        return self._scratch[: connection.want_read or _SCRATCH_SIZE]
+        return self._scratch[: websocket._wanted or _SCRATCH_SIZE]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._landing:
@@ -560,6 +570,10 @@ class _SendTurn(asyncio.Lock):
         self.wanted -= 1
         self.release()
 
+
+# An attribute of an enumeration takes several times as long to look up.
+_KEEP: Final = Transport.KEEP
+_WAIT: Final = Overflow.WAIT
 
 _SCRATCH_SIZE = 256 * 1024
 

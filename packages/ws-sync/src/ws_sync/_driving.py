@@ -25,6 +25,15 @@ from ._waiting import Waker, my_waker
 __all__ = ["Driven"]
 
 
+# An attribute of an enumeration takes several times as long to look up.
+_KEEP: Final = Transport.KEEP
+
+_NOT: Final = 0
+_READ: Final = selectors.EVENT_READ
+_WRITE: Final = selectors.EVENT_WRITE
+"""What a socket is waited for, in :mod:`selectors`'s terms."""
+
+
 class Driven(Facts):
     """A connection, its stream, and the threads that wait for it."""
 
@@ -84,7 +93,9 @@ class Driven(Facts):
             self._followers[:] = [each for each in self._followers if not each()]
 
     def _obey(self, stream: Stream) -> None:
-        match self._connection.transport:
+        if (end := self._connection.transport) is _KEEP:
+            return
+        match end:
             case Transport.END_WRITE if not self._write_ended:
                 self._write_ended = True
                 stream.end_write()
@@ -108,15 +119,13 @@ class Driven(Facts):
         """Tell whoever waits for the socket what has changed about that."""
         if self._ending:
             return
-        needs = self._needs()
-        if self._driver is not None:
-            if self._driver in self._waiters and needs & ~self._polls:
-                self._driver.wake()
-        else:
+        if self._driver is None:
             # The helper looks at who has just received, in a moment, but writing is urgent.
-            expected = selectors.EVENT_READ if self._known_busy else _NOT
-            if needs & ~self._watched & ~expected:
+            expected = _READ if self._known_busy else _NOT
+            if self._needs(~(self._watched | expected)):
                 self._ask_for_help()
+        elif self._driver in self._waiters and self._needs(~self._polls):
+            self._driver.wake()
         if self._connection.deadline < self._helped_at:
             self._ask_for_help()
 
@@ -125,10 +134,10 @@ class Driven(Facts):
             self._asked = True
             look_after(self)
 
-    def _needs(self) -> int:
-        """What the socket is to be waited for."""
-        reads = selectors.EVENT_READ if self._connection.want_read else 0
-        return reads | (selectors.EVENT_WRITE if self._blocked else 0)
+    def _needs(self, of: int = _READ | _WRITE) -> int:
+        """What the socket is to be waited for, of these events."""
+        reads = _READ if of & _READ and self._connection.want_read else _NOT
+        return reads | (of & _WRITE if self._blocked else _NOT)
 
     def _until(self, ready: Callable[[], bool], deadline: float) -> None:
         """Wait until it is so, with the lock held before and after; drive if nobody else does.
@@ -164,8 +173,8 @@ class Driven(Facts):
             return waker.wait(
                 deadline,
                 stream.sock if stream is not None and polls else None,
-                read=bool(polls & selectors.EVENT_READ),
-                write=bool(polls & selectors.EVENT_WRITE),
+                read=bool(polls & _READ),
+                write=bool(polls & _WRITE),
             )
         except BaseException:
             self._guard.is_interrupted = True
@@ -205,7 +214,7 @@ class Driven(Facts):
             self._seen_drives = self._drives
             needs = 0 if self._driver is not None else self._needs()
             if self._known_busy:
-                needs &= selectors.EVENT_WRITE
+                needs &= _WRITE
             self._watched = needs
             self._helped_at = self._connection.deadline
             return self._stream.sock, Wish(self._helped_at, needs, self._known_busy)
@@ -226,10 +235,6 @@ class Driven(Facts):
             self._helped_at = math.inf
             self._connection.handle_timeout(now=time.monotonic())
             self._settle()
-
-
-_NOT = 0
-"""Waiting for no event of :mod:`selectors`."""
 
 
 class _Guard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import socket
 import ssl as tls
 import threading
@@ -211,10 +212,13 @@ _MAX_BUFFERS = 64
 
 
 class _Scratch(threading.local):
-    """What all sockets of a thread are read into, since the core copies what it keeps."""
+    """What all sockets of a thread are read into, since the core copies what it keeps.
+
+    Mapped, so that a thread whose messages are small takes up no more than these.
+    """
 
     def __init__(self) -> None:
-        self.buffer = memoryview(bytearray(256 * 1024))
+        self.buffer = memoryview(mmap.mmap(-1, 256 * 1024))
 
 
 _scratch = _Scratch()

@@ -108,11 +108,15 @@ class WebSocket(Driven):
             while True:
                 try:
                     message = connection.take_message(now=time.monotonic())
-                finally:
+                except ConnectionClosed:
                     self._settle()
+                    raise
                 if message is not None:
+                    self._settle()
                     return message
                 self._until(self._can_receive, deadline)
+                if (ready := connection.take_ready()) is not None:
+                    return ready
 
     def __iter__(self) -> Iterator[Message]:
         """Receive messages until the connection is closed.

@@ -114,14 +114,18 @@ class WebSocket(Facts, trio.abc.AsyncResource):
             while True:
                 try:
                     message = connection.take_message(now=self._now())
-                finally:
+                except ConnectionClosed:
                     self._settle()
+                    raise
                 if message is not None:
+                    self._settle()
                     if not waited:
                         await self._let_others_run()
                     return message
                 await self._until_received(self._can_receive)
-                waited = True
+                self._has_waited = waited = True
+                if (ready := connection.take_ready()) is not None:
+                    return ready
 
     def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the connection is closed.
@@ -260,32 +264,43 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         self._timer_at = math.inf
         # Who else waits, and for what.
         self._waiters: dict[trio.Event, Callable[[], bool]] = {}
-        self._receiver: tuple[trio.CancelScope, Callable[[], bool]] | None = None
+        self._receiver: Callable[[], bool] | None = None
+        self._received = trio.Event()
         self._send_turn: Final = trio.Lock()
         self._receiving: Final = Receiving(connection)
         self._someone_reads = False
         self._receives = 0
         self._calls_left = 0
+        self._has_waited = False
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
         connection, carrier = self._connection, self._carrier
         if carrier is not None:
             self._write_now(carrier)
-            if connection.want_read:
+            if self._to_read.is_awaited and connection.want_read:
                 self._to_read.nudge()
-            match connection.transport:
-                case Transport.END_WRITE if not carrier.write_ended:
-                    self._to_write.nudge()
-                case Transport.CLOSE | Transport.ABORT:
-                    self._over.nudge()
+            if (end := connection.transport) is not _KEEP:
+                self._end(carrier, end)
         if connection.deadline < self._timer_at:
             self._to_time.nudge()
         for event, ready in self._waiters.items():
             if ready():
                 event.set()
-        if self._receiver is not None and self._receiver[1]():
-            self._receiver[0].cancel()
+        if self._receiver is not None and self._receiver():
+            self._wake_receiver()
+
+    def _end(self, carrier: Carrier, end: Transport) -> None:
+        if end is not Transport.END_WRITE:
+            self._over.nudge()
+        elif not carrier.write_ended:
+            self._to_write.nudge()
+
+    def _wake_receiver(self) -> None:
+        """Whoever waits to receive looks again, whatever it is that it waits for."""
+        self._received.set()
+        if self._carrier is not None:
+            self._carrier.interrupt_read()
 
     def _write_now(self, carrier: Carrier) -> None:
         """Write what goes at once; the rest is the writer's, behind which nothing overtakes."""
@@ -379,11 +394,11 @@ class WebSocket(Facts, trio.abc.AsyncResource):
                 await self._read_once(carrier)
                 if self._receiver is not None:
                     # Whoever receives reads the rest.
-                    self._receiver[0].cancel()
+                    self._wake_receiver()
             else:
                 await self._to_read.wait()
 
-    async def _read_once(self, carrier: Carrier) -> None:
+    async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> None:
         self._someone_reads = True
         try:
             await carrier.read()
@@ -391,14 +406,18 @@ class WebSocket(Facts, trio.abc.AsyncResource):
             self._fail(error)
         finally:
             self._someone_reads = False
+            if by_receiver:
+                # It need not be woken.
+                self._receiver = None
         self._settle()
 
     async def _let_others_run(self) -> None:
-        """A checkpoint after what did not wait; within a batch only every few calls."""
+        """A checkpoint after what did not wait; but not right behind one, nor within a batch."""
         self._calls_left -= 1
-        if self._calls_left < 0 or not self._connection.in_batch:
+        if self._calls_left < 0 or not (self._has_waited or self._connection.in_batch):
             self._calls_left = _CALLS_A_TURN
             await cancel_shielded_checkpoint()
+        self._has_waited = False
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until it is so; at least a checkpoint."""
@@ -415,22 +434,22 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         """Wait until something was received, and read it if nobody else does."""
         self._receives += 1
         while not ready():
-            with trio.CancelScope() as scope:
-                self._receiver = scope, ready
-                try:
-                    carrier = self._carrier
-                    if (
-                        carrier is None
-                        or not carrier.is_shared
-                        or self._someone_reads
-                        or not self._connection.want_read
-                    ):
-                        await trio.sleep_forever()
-                    else:
-                        await self._read_once(carrier)
-                finally:
-                    self._receiver = None
-                    self._left.nudge()
+            self._receiver = ready
+            try:
+                carrier = self._carrier
+                if (
+                    carrier is None
+                    or not carrier.is_shared
+                    or self._someone_reads
+                    or not self._connection.want_read
+                ):
+                    self._received = trio.Event()
+                    await self._received.wait()
+                else:
+                    await self._read_once(carrier, by_receiver=True)
+            finally:
+                self._receiver = None
+                self._left.nudge()
 
     async def _until_can_send(self) -> None:
         connection = self._connection
@@ -491,17 +510,29 @@ _CALLS_A_TURN = 8
 
 
 class _Nudge:
-    """Wakes the one task that waits, or the next that does."""
+    """Wakes the one task that waits, or the next that does.
+
+    :ivar is_awaited: whether one waits.
+    """
 
     def __init__(self) -> None:
         self._event = trio.Event()
+        self.is_awaited = False
 
     def nudge(self) -> None:
         self._event.set()
 
     async def wait(self) -> None:
-        await self._event.wait()
+        self.is_awaited = True
+        try:
+            await self._event.wait()
+        finally:
+            self.is_awaited = False
         self._event = trio.Event()
+
+
+# An attribute of an enumeration takes several times as long to look up.
+_KEEP: Final = Transport.KEEP
 
 
 class _Parts(AsyncIterator[Message]):

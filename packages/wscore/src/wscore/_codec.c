@@ -234,7 +234,7 @@ make_message(int opcode, const uint8_t *payload, Py_ssize_t size, const uint8_t 
     return text;
 }
 
-/* A limit or budget that may be inf, or negative. */
+/* A limit or budget: a whole number, or inf; what is negative is as good as 0. */
 static int
 to_limit(PyObject *number, void *limit)
 {
@@ -248,7 +248,7 @@ to_limit(PyObject *number, void *limit)
     if (value == -1 && PyErr_Occurred()) {
         return 0;
     }
-    *(int64_t *)limit = overflow > 0 ? INT64_MAX : overflow < 0 ? 0 : value;
+    *(int64_t *)limit = overflow > 0 ? INT64_MAX : value < 0 ? 0 : value;
     return 1;
 }
 

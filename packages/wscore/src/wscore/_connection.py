@@ -98,6 +98,13 @@ class Transport(enum.Enum):
     """Close it without waiting for anything."""
 
 
+# Looked at with every message: an attribute of an enumeration takes several times as long.
+_CONNECTING: Final = State.CONNECTING
+_OPEN: Final = State.OPEN
+_CLOSING: Final = State.CLOSING
+_CLOSED: Final = State.CLOSED
+_KEEP: Final = Transport.KEEP
+
 TRANSITIONS: Final[dict[tuple[State, State], tuple[str, ...]]] = {
     (State.CONNECTING, State.OPEN): ("handshake accepted", "handshake done by somebody else"),
     (State.CONNECTING, State.CLOSING): ("request refused",),
@@ -168,7 +175,7 @@ class Connection:
         """Not public: use :meth:`client`, :meth:`server` or :meth:`upgraded`."""
         self.config = config
         self.role = role
-        self.state = State.CONNECTING
+        self.state = _CONNECTING
         self.stats = Stats()
         self.request: Request | None = None
         self.response: Response | None = None
@@ -258,7 +265,7 @@ class Connection:
         The data is borrowed for the call: what has to be kept is copied. Never raises because of
         what is in it. More than :attr:`want_read` asked for is accepted, and held.
         """
-        if self.state is State.CLOSED or self._peer_ended:
+        if self.state is _CLOSED or self._peer_ended:
             return
         if not len(data):
             self._peer_ended = True
@@ -268,7 +275,7 @@ class Connection:
         self._heard = now
         if self._awaiting:
             self._note_life()
-        if self.state is State.CONNECTING:
+        if self.state is _CONNECTING:
             self._receive_handshake(data, now)
         elif self._inbox is not None and self._close_received is None:
             if not self._inbox.feed(data):
@@ -285,9 +292,10 @@ class Connection:
         Offered while the payload of a large message is arriving, by the compiled codec only: the
         message is then never copied. Valid until anything else of the connection is called.
         """
-        if self.state is not State.OPEN or self._peer_ended:
+        inbox = self._inbox
+        if inbox is None or not inbox.lands or self.state is not _OPEN or self._peer_ended:
             return None
-        return self._the_inbox().receive_buffer(self.config.read_size)
+        return inbox.receive_buffer(self.config.read_size)
 
     def received(self, size: int, *, now: float) -> None:
         """``size`` bytes, at least one, were read into :meth:`receive_buffer`.
@@ -295,7 +303,7 @@ class Connection:
         :raises InvalidState: no buffer is offered.
         :raises ValueError: more than fits into it.
         """
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         if self.receive_buffer() is None:
             raise InvalidState(
@@ -315,7 +323,7 @@ class Connection:
 
         :raises ValueError: more than was shown.
         """
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         outbox = self._outbox
         for mark in outbox.left(size):
@@ -328,7 +336,7 @@ class Connection:
             self._timers.send_by = INF
         elif size and self._writing:
             self._timers.send_by = now + self._send_timeout
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             self._finish_closing()
 
     def transport_lost(self, error: BaseException | None = None, *, now: float) -> None:
@@ -340,14 +348,14 @@ class Connection:
         """
         if error is not None:
             error.__traceback__ = None
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             self._timers.stop_all()
             return
         if self._is_rejected():
             self._conclude_rejection(now)
             return
         text = "the transport was lost" if error is None else f"the transport was lost: {error!r}"
-        if self.state is State.CONNECTING:
+        if self.state is _CONNECTING:
             if self.role is Role.CLIENT and error is not None and not self.stats.bytes_sent:
                 assert self.request is not None
                 text = f"no transport to {self.request.host}: {error!r}"
@@ -413,7 +421,7 @@ class Connection:
         :raises ConnectionClosed: it is refused already, or the connection ended meanwhile.
         :raises ValueError, TypeError: the answer cannot be sent; another one can.
         """
-        if self.state in (State.CLOSING, State.CLOSED):
+        if self.state in (_CLOSING, _CLOSED):
             self._raise_not_open()
         handshake = self._handshake
         if not isinstance(handshake, ServerHandshake) or self.request is None:
@@ -454,10 +462,18 @@ class Connection:
         :raises SendBufferFull: ``overflow`` is ``"raise"``, or ``"replace"`` without a key.
         :raises TypeError, ValueError: not a message; text that is no Unicode; a stray ``key``.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_not_open()
+        outbox = self._outbox
+        if key is None and outbox.put_plain(message):
+            if self._idles:
+                self._note_message(now)
+            if not self._writing:
+                self._writing = True
+                self._timers.send_by = now + self._send_timeout
+            return True
         try:
-            accepted = self._outbox.put(message, compress, key)
+            accepted = outbox.put(message, compress, key)
         except SendBufferFull as error:
             if self.config.overflow is not Overflow.CLOSE:
                 raise
@@ -475,7 +491,7 @@ class Connection:
         What :meth:`send` would do with the message alone, in the common case and at less cost: no
         output is another one afterwards but :attr:`can_send`. False, nothing was done.
         """
-        if not self._writing or self._idles or self.state is not State.OPEN:
+        if not self._writing or self._idles or self.state is not _OPEN:
             return False
         outbox = self._outbox
         return outbox.can_send and outbox.put_plain(message)
@@ -490,7 +506,7 @@ class Connection:
         :raises TypeError, ValueError: not a message; text that is no Unicode.
         """
         waits = self.config.overflow is Overflow.WAIT
-        if self.state is not State.OPEN or (waits and not self.can_send):
+        if self.state is not _OPEN or (waits and not self.can_send):
             return False
         try:
             return self.send(message, now=now)
@@ -511,7 +527,7 @@ class Connection:
         :raises ConnectionClosed: it is closing or closed.
         :raises TypeError, ValueError: not a part, or not of the type of the parts before.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_not_open()
         self._outbox.put_part(data, final=final)
         self._note_message(now)
@@ -526,7 +542,7 @@ class Connection:
         :raises ValueError: the payload is too long, or a ping with it is in flight.
         :raises TypeError: the payload is not bytes-like.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_not_open()
         ping = self._pings.add(None if payload is None else _to_bytes(payload), now)
         self._outbox.put_ping(ping)
@@ -545,7 +561,7 @@ class Connection:
         :raises ValueError: the payload is longer than 125 bytes.
         :raises TypeError: the payload is not bytes-like.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_not_open()
         payload = _to_bytes(payload)
         if len(payload) > MAX_PAYLOAD:
@@ -568,9 +584,9 @@ class Connection:
         if not isinstance(reason, str):
             raise TypeError(f"a close reason must be a str, not {type(reason).__name__}")
         reason = cut_reason(reason)
-        if self.state is State.CONNECTING:
+        if self.state is _CONNECTING:
             self._give_up("closed", Cause.CLOSED)
-        elif self.state is State.OPEN:
+        elif self.state is _OPEN:
             if self._end_is_due():
                 self._meet_end(now)
                 return
@@ -589,18 +605,18 @@ class Connection:
         texts = {Cause.HANDLER_ERROR: "internal error", Cause.SEND_INTERRUPTED: "send interrupted"}
         if cause not in texts:
             raise ValueError(f"cause is {cause}; it must be HANDLER_ERROR or SEND_INTERRUPTED")
-        if self.state is State.CONNECTING:
+        if self.state is _CONNECTING:
             self._raise_not_open()
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             flush = cause is Cause.HANDLER_ERROR
             self._fail(Failure(cause, texts[cause]), now, flush=flush)
 
     def abort(self, *, now: float) -> None:
         """End the connection at once: nothing is said, what is queued is dropped and counted."""
-        if self.state is State.CONNECTING:
+        if self.state is _CONNECTING:
             self._give_up("aborted", Cause.ABORTED)
-        elif self.state is not State.CLOSED:
-            if self.state is State.OPEN:
+        elif self.state is not _CLOSED:
+            if self.state is _OPEN:
                 self._note_reason(Failure(Cause.ABORTED, ""))
                 self._the_inbox().drop(keep_queue=self.config.keep_unread)
             self._become_closed(Transport.ABORT)
@@ -684,21 +700,21 @@ class Connection:
 
         What was shown stays shown, and is frozen, until :meth:`data_sent` takes it off the front.
         """
-        return () if self.state is State.CLOSED else self._outbox.show()
+        return () if self.state is _CLOSED else self._outbox.show()
 
     @property
     def want_write(self) -> bool:
         """Whether :meth:`data_to_send` has anything."""
-        return self.state is not State.CLOSED and self._outbox.want_write
+        return self.state is not _CLOSED and self._outbox.want_write
 
     @property
     def want_read(self) -> int:
         """How many bytes the next read may bring; 0: do not read."""
-        if self.state is State.CLOSED or self._peer_ended:
+        if self.state is _CLOSED or self._peer_ended:
             return 0
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             return self._the_inbox().want_read
-        if self.state is State.CONNECTING and self._handshake is not None:
+        if self.state is _CONNECTING and self._handshake is not None:
             held = self._handshake.held
             if self.role is Role.SERVER and self.request is not None:
                 # What is behind the head waits for respond(), as behind a full queue.
@@ -710,20 +726,20 @@ class Connection:
     @property
     def can_send(self) -> bool:
         """Whether the connection is open and its send buffer below the mark."""
-        return self.state is State.OPEN and self._outbox.can_send
+        return self.state is _OPEN and self._outbox.can_send
 
     @property
     def can_send_part(self) -> bool:
         """The same for :meth:`send_part`: messages that wait for this one's end do not count."""
-        return self.state is State.OPEN and self._outbox.can_send_part
+        return self.state is _OPEN and self._outbox.can_send_part
 
     @property
     def can_receive(self) -> bool:
         """Whether :meth:`take_message` would not give None: a message is there, or the end."""
         inbox = self._inbox
-        if self.state is State.OPEN and inbox is not None:
+        if self.state is _OPEN and inbox is not None:
             return inbox.ready or (inbox.end is not None and not inbox.waiting)
-        return self.state is not State.CONNECTING
+        return self.state is not _CONNECTING
 
     @property
     def in_batch(self) -> bool:
@@ -756,7 +772,7 @@ class Connection:
             return self._gone
         if self._failing and not self._outbox.want_write:
             return Transport.END_WRITE
-        return Transport.KEEP
+        return _KEEP
 
     # ---------------------------------------------------------------------------- polls
 
@@ -782,13 +798,13 @@ class Connection:
 
         :raises ConnectionClosed: the connection closed before it was answered.
         """
-        if ping.round_trip is None and self.state is not State.OPEN:
+        if ping.round_trip is None and self.state is not _OPEN:
             raise ConnectionClosed(self._current_reason())
         return ping.round_trip
 
     def poll_close(self) -> CloseReason | None:
         """Why the connection ended, once it is CLOSED."""
-        return self._current_reason() if self.state is State.CLOSED else None
+        return self._current_reason() if self.state is _CLOSED else None
 
     # ---------------------------------------------------------------------------- facts
 
@@ -816,7 +832,7 @@ class Connection:
     ) -> None:
         config = self.config
         client = self.role is Role.CLIENT
-        self.state = State.OPEN
+        self.state = _OPEN
         self.subprotocol = subprotocol
         self._handshake = None
         inflater = None
@@ -840,7 +856,7 @@ class Connection:
         self, frame: CloseFrame | None, now: float, *, flush: bool, deadline: float = INF
     ) -> None:
         """Say what has to be said, with a Close frame if it was open, by an absolute deadline."""
-        self.state = State.CLOSING
+        self.state = _CLOSING
         for timer in (Timer.OPEN, Timer.FAIL, Timer.PING, Timer.PONG, Timer.MESSAGE, Timer.IDLE):
             self._timers.stop(timer)
         self._awaiting = False
@@ -861,12 +877,12 @@ class Connection:
         goes on, and makes CLOSE an ABORT.
         """
         timers = self._timers
-        deadlines = {State.CONNECTING: timers.when(Timer.OPEN), State.OPEN: self._close_by}
+        deadlines = {_CONNECTING: timers.when(Timer.OPEN), _OPEN: self._close_by}
         deadline = deadlines.get(self.state, timers.when(Timer.CLOSE))
         timers.stop_all()
         if transport is Transport.CLOSE:
             timers.start(Timer.CLOSE, deadline)
-        self.state = State.CLOSED
+        self.state = _CLOSED
         self._gone = transport
         self._handshake = None
         self._outbox.drop()
@@ -914,7 +930,7 @@ class Connection:
 
     def _end_is_due(self) -> bool:
         """Whether a violation or end of stream waits in the inbox."""
-        return self.state is State.OPEN and self._the_inbox().end is not None
+        return self.state is _OPEN and self._the_inbox().end is not None
 
     def _note_end(self, now: float) -> None:
         """A violation or end of stream was found: it waits behind the messages ahead of it.
@@ -954,7 +970,7 @@ class Connection:
         )
 
     def _raise_not_open(self) -> NoReturn:
-        if self.state is State.CONNECTING:
+        if self.state is _CONNECTING:
             raise InvalidState("the connection is not open yet: wait for poll_open()")
         raise ConnectionClosed(self._current_reason())
 
@@ -1025,9 +1041,9 @@ class Connection:
 
     def _receive_end(self, now: float) -> None:
         """The peer ended its side of the transport."""
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             self._finish_closing()
-        elif self.state is State.OPEN:
+        elif self.state is _OPEN:
             inbox = self._the_inbox()
             if inbox.end is None:
                 inbox.end = Failure(Cause.EOF, "the stream ended without a Close frame")
@@ -1055,7 +1071,7 @@ class Connection:
                 self._receive_close(payload, now)
             else:
                 self._receive_ping_or_pong(ControlFrame(opcode, payload), place, now)
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             if self._idles:
                 self._note_received(inbox, now)
             if inbox.end is not None:
@@ -1065,7 +1081,7 @@ class Connection:
                 self._time_message(now)
             if self._awaiting:
                 self._time_pong(now)
-        elif self.state is State.CLOSING and inbox.close is not None:
+        elif self.state is _CLOSING and inbox.close is not None:
             self._close_received = inbox.close
             self._finish_closing()
 
@@ -1076,13 +1092,13 @@ class Connection:
             self._pings.answer(frame.payload, now)
             return
         self.stats.pings_received += 1
-        if self.config.answer_pings and self.state is State.OPEN:
+        if self.config.answer_pings and self.state is _OPEN:
             self._outbox.put_pong(frame.payload)
             self._note_writing(now)
 
     def _receive_close(self, payload: bytes, now: float) -> None:
         """The peer's Close frame, in order or found by looking ahead: it waits for nothing."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         frame = decode_close(payload)
         assert isinstance(frame, CloseFrame), "a bad one is the decoder's failure"
@@ -1093,9 +1109,9 @@ class Connection:
 
     def _check_more_comes(self, now: float) -> None:
         """Nothing can be taken: not yet, or never? If only the end is left, it takes effect."""
-        if self.state is State.CONNECTING:
+        if self.state is _CONNECTING:
             return
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             inbox = self._the_inbox()
             inbox.answering = False
             if inbox.end is None:

@@ -219,6 +219,11 @@ class Decoder:
         self._rest -= size
 
     @property
+    def lands(self) -> bool:
+        """Whether the payload of an arriving message lands."""
+        return self._landing is not None
+
+    @property
     def landed(self) -> int:
         """Bytes of the arriving message that have landed, and are in no frame yet."""
         return 0 if self._landing is None else self._landing.landed

@@ -47,7 +47,7 @@ class Inbox:
         *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
         *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
         *("_opcode", "_compressed", "_data", "_checked", "_total", "_ends", "begun"),
-        *("_streaming", "_dropping", "_over", "_lost", "answering"),
+        *("_streaming", "_dropping", "_over", "_lost", "answering", "lands"),
     )
 
     def __init__(
@@ -91,6 +91,8 @@ class Inbox:
         self._lost = 0
         # The application has taken a message, and has not asked for another since.
         self.answering = False
+        # The payload that is arriving may be read to where it stays.
+        self.lands = False
 
     # -- what comes in
 
@@ -153,6 +155,7 @@ class Inbox:
             self._note_fullness()
         if self._decoding and decoder.failure is not None:
             self._fail(decoder.failure)
+        self.lands = decoder.lands
         return controls
 
     def _fail(self, failure: Failure) -> None:

@@ -35,9 +35,10 @@ from ._stats import Stats
 
 __all__ = ["Prepared"]
 
-CHUNK = 64 * 1024
+CHUNK = 65 * 1024
 """Bytes shown to the transport at a time: what it holds can be overtaken by nothing, and its
-progress is only seen in whole chunks (the default high mark of asyncio's transports)."""
+progress is only seen in whole chunks (64 KiB, the default high mark of asyncio's transports, and
+so much more that a message of as many bytes goes out at once)."""
 
 _MAX_CONTROL = 2 + 4 + MAX_PAYLOAD
 """Bytes of the longest control frame; kept free in a chunk, that one always fits."""
@@ -503,12 +504,9 @@ class Outbox:
 
     def _fill(self) -> None:
         """Encode until a chunk is full or nothing is left."""
-        if self._run:
-            # The high water mark.
-            self._note_level()
-            if self._only_plain_waits:
-                self._fill_plain()
-                return
+        if self._run and self._only_plain_waits:
+            self._fill_plain()
+            return
         pieces: list[bytes | memoryview] = []
         end = self._sent
         limit = end + CHUNK - _MAX_CONTROL
@@ -571,6 +569,9 @@ class Outbox:
 
     def _fill_plain(self) -> None:
         """The common case: a run of messages, or one, and nothing around them."""
+        if len(self._run) > 1:
+            # What was put in behind the first did not look at the high water mark.
+            self._note_level()
         data, run = self._begin_run(CHUNK - _MAX_CONTROL)
         self._shown = (data,)
         self._shown_size = size = len(data)

@@ -100,7 +100,7 @@ def decode_messages(
         if masked:
             payload_at += 4
         done = payload_at + size
-        if size > limit or done > end:
+        if size > max(0, limit) or done > end:
             break
         payload = bytes(data[payload_at:done])
         if masked:

@@ -83,7 +83,8 @@ class FairShare:
 
     def begin(self) -> None:
         """Others have run."""
-        self._limit = self._stats.work + _FAIR_SHARE
+        stats = self._stats
+        self._limit = stats.bytes_sent + stats.message_bytes_received + _FAIR_SHARE
 
 
 _FAIR_SHARE = 64 * 1024
