@@ -193,6 +193,9 @@ class Simulation:
         waits = connection.config.overflow is Overflow.WAIT and not connection.can_send
         if connection.state is not State.OPEN or waits:
             return
+        if compress is None and connection.send_behind(message):
+            side.sent.append(Sent(message, ended=True))
+            return
         try:
             if connection.send(message, compress=compress, now=self.pair.now):
                 side.sent.append(Sent(message, ended=True))
@@ -245,11 +248,23 @@ class Simulation:
         if side.taken_parts is not None:
             return self._take_part(side)
         there = connection.can_receive
-        message = connection.take_message(now=self.pair.now)
+        message = self._take_ready(connection)
+        if message is None:
+            message = connection.take_message(now=self.pair.now)
         assert (message is not None) is there
         if message is not None:
             side.taken.append(message)
         return there
+
+    def _take_ready(self, connection: Connection) -> Message | None:
+        def outputs() -> list[object]:
+            shown = connection.want_read, connection.want_write, connection.can_send
+            return [*shown, connection.deadline, connection.state, connection.transport]
+
+        before = outputs()
+        message = connection.take_ready()
+        assert outputs() == before
+        return message
 
     def _take_part(self, side: Side) -> bool:
         there = side.connection.can_receive_part

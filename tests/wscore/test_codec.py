@@ -222,6 +222,46 @@ def test_data_frames_are_hopped_to_their_end(
         assert same(lambda form: form.hop(data[:-1], 0, masked)) == (len(data) - 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("data", "found", "hopped"),
+    [
+        ("82", 0, 0),
+        ("8200", 1, 2),
+        ("827e", 0, 0),
+        ("827e00", 0, 0),
+        # Not as short as can be.
+        ("827e0001 61", 0, 5),
+        ("827f0000 00000000 0001 61", 0, 11),
+        ("827e007e" + "00" * 126, 1, 130),
+        ("827f0000 00000001 0000" + "00" * 65536, 1, 65546),
+        ("827f0000 000000", 0, 0),
+        ("8202 61", 0, 3),
+        ("8101 ff", 0, 3),
+        ("8101 61 8102 6161", 2, 7),
+        ("0101 61 8001 61", 0, 6),
+        # A mask where none should be, RSV1, a reserved opcode, a control frame.
+        ("8281 00000000 61", 0, 0),
+        ("c101 61", 0, 0),
+        ("8301 61", 0, 0),
+        ("8900", 0, 0),
+    ],
+)
+def test_what_is_plain_and_what_is_hopped(data: str, found: int, hopped: int) -> None:
+    frame = bytes.fromhex(data)
+    messages, _, _ = same(lambda form: _listed(form.decode_messages(frame, 0, False, 9, INF, INF)))
+    assert len(messages) == found
+    assert same(lambda form: form.hop(frame, 0, False))[0] == hopped
+
+
+def test_a_budget_or_a_limit_ends_what_is_plain() -> None:
+    data = _pure.encode_messages([(BINARY, b"abc"), (BINARY, b"defg"), (BINARY, b"h")], None)
+    for budget, count in [((2, INF, INF), 2), ((9, 3, INF), 1), ((9, 4, INF), 2), ((9, 9, 3), 1)]:
+        decoded = [_listed(form.decode_messages(data, 0, False, *budget)) for form in FORMS]
+        assert all(each == decoded[0] for each in decoded)
+        messages, _, size = decoded[0]
+        assert (len(messages), size) == (count, [0, 3, 7][count])
+
+
 def test_a_length_beyond_any_memory_is_hopped() -> None:
     data = b"\x82\x7f" + b"\xff" * 8 + b"abc"
     assert same(lambda form: form.hop(data, 0, False)) == (len(data), 2**64 - 1 - 3)
@@ -505,6 +545,90 @@ def test_life_is_noted_while_a_message_lands() -> None:
     deliver(peer.connection, data[KIB : 2 * KIB], now=peer.now)
     peer.wait(9.0)
     assert peer.is_open()
+
+
+# --------------------------------------------------------------- with less ado, where that goes
+
+
+def test_a_message_that_waits_is_ready_unless_taking_it_lets_decoding_go_on() -> None:
+    peer = RawPeer.opened(Config(max_queue=(3, 1)))
+    connection = peer.connection
+    assert connection.take_ready() is None
+    for i in range(5):
+        peer.send(FIN | TEXT, b"%d" % i)
+    assert connection.take_ready() == "0"
+    assert connection.stats.messages_received == 3
+    # Down at the low mark, two more are decoded.
+    assert connection.take_ready() is None
+    assert connection.take_message(now=0.0) == "1"
+    assert connection.stats.messages_received == 5
+    assert peer.take_all() == ["2", "3", "4"]
+
+
+def test_before_it_is_open_nothing_is_ready() -> None:
+    assert Connection.server(now=0.0).take_ready() is None
+
+
+def test_a_message_of_which_a_part_was_taken_is_not_ready() -> None:
+    peer = RawPeer.opened()
+    peer.send(TEXT, b"begun")
+    assert peer.connection.take_part(now=0.0) is not None
+    peer.send(FIN, b"ended")
+    assert peer.connection.take_ready() is None
+
+
+def test_a_message_in_fragments_that_are_kept_is_not_ready() -> None:
+    peer = RawPeer.opened(Config(keep_fragments=True))
+    peer.send(TEXT, b"be")
+    peer.send(FIN, b"gun")
+    assert peer.connection.take_ready() is None
+    assert peer.take_all() == ["begun"]
+
+
+def test_a_message_goes_behind_what_waits_to_be_written() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    assert not connection.send_behind("alone")
+    connection.send("first", now=0.0)
+    assert connection.send_behind("second")
+    assert connection.send_behind(b"")
+    assert not connection.send_behind(bytearray(b"to be copied"))
+    assert not connection.send_behind(5)
+    assert peer.read() == [(FIN | TEXT, b"first"), (FIN | TEXT, b"second"), (FIN | BINARY, b"")]
+    assert not connection.send_behind("alone again")
+
+
+@pytest.mark.parametrize("config", [Config(idle_timeout=5.0), Config(overflow="raise")])
+def test_where_more_is_to_be_done_a_message_goes_the_long_way(config: Config) -> None:
+    connection = RawPeer.opened(config).connection
+    connection.send("first", now=0.0)
+    assert not connection.send_behind("second")
+
+
+def test_over_the_mark_nothing_is_queued_behind() -> None:
+    connection = RawPeer.opened(Config(max_send_buffer=10)).connection
+    connection.send("first", now=0.0)
+    assert connection.send_behind("second")
+    assert not connection.can_send
+    assert not connection.send_behind("third")
+
+
+def test_closing_nothing_is_queued_behind() -> None:
+    connection = RawPeer.opened().connection
+    connection.send("first", now=0.0)
+    connection.close(now=0.0)
+    assert not connection.send_behind("second")
+
+
+def test_answers_are_written_together_while_more_waits_and_nothing_ends() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    assert not connection.in_batch
+    peer.send(FIN | TEXT, b"one")
+    peer.send(FIN | TEXT, b"two")
+    assert connection.in_batch
+    peer.end()
+    assert not connection.in_batch
 
 
 def test_at_the_end_of_the_stream_nothing_lands() -> None:
