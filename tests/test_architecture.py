@@ -60,6 +60,7 @@ HANDSHAKE_LIBRARIES = {"wsproto", "h11"}
 HANDSHAKE = "_handshake"
 
 LAYERS = (
+    {"_lazy"},
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
     {"_backoff", "_destination", "_proxy"},
     {"_backoff", "_destination", "_proxy"},

@@ -253,8 +253,6 @@ class WebSocket(Facts):
         self._overflow: Final = connection.config.overflow
         self._transport: asyncio.Transport | None = None
         self._gone = False
-        self._can_receive: Final = lambda: connection.can_receive
-        self._can_receive_part: Final = lambda: connection.can_receive_part
         # Written to the transport and, as far as it tells, still there.
         self._in_flight = 0
         # Something was written in this turn of the loop, or waits for its end to be written.
@@ -385,6 +383,12 @@ class WebSocket(Facts):
         for waiter, ready in self._waiters.items():
             if not waiter.done() and ready():
                 waiter.set_result(None)
+
+    def _can_receive(self) -> bool:
+        return self._connection.can_receive
+
+    def _can_receive_part(self) -> bool:
+        return self._connection.can_receive_part
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         while not ready():

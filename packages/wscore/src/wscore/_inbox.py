@@ -16,6 +16,7 @@ from ._close import Cause, CloseFrame, Failure, decode_close
 from ._config import Config
 from ._deflate import CorruptData, Inflater
 from ._frames import BINARY, CLOSE, FIN, NOT_UTF8, OPCODE, RSV1, TEXT, Decoder, Frame, Skimmer
+from ._lazy import EMPTY, put
 from ._stats import Stats
 
 __all__ = ["Message", "Part"]
@@ -68,7 +69,7 @@ class Inbox:
         # For what comes when nothing but the peer's Close frame matters.
         self._skimmer: Skimmer | None = None
         self.end: Failure | None = None
-        self._queue: deque[tuple[Message | deque[Message], int]] = deque()
+        self._queue: deque[tuple[Message | deque[Message], int]] = EMPTY
         self._size = 0
         self.full = False
         self._high, self._low = config.queue_marks
@@ -81,7 +82,7 @@ class Inbox:
         self._checked = 0
         self._total = 0
         # With keep_fragments, where in it the fragments end that are here and not taken.
-        self._ends: deque[int] = deque()
+        self._ends: deque[int] = EMPTY
         self.begun = 0
         # The front message is being taken in parts; the rest of it is not wanted.
         self._streaming = False
@@ -205,7 +206,7 @@ class Inbox:
         self._stop_decoding()
         if not keep_queue:
             self._lost += len(self._queue)
-            self._queue.clear()
+            self._queue = EMPTY
             self._size = 0
             self._streaming = False
 
@@ -215,7 +216,10 @@ class Inbox:
         """Messages in one frame each, uncompressed, wholly here: the common case."""
         if not messages:
             return
-        self._queue.extend(messages)
+        if self._queue is EMPTY:
+            self._queue = deque(messages)
+        else:
+            self._queue.extend(messages)
         self._size += size
         count = len(messages)
         stats = self._stats
@@ -244,7 +248,7 @@ class Inbox:
             return self._complete(payload)
         failure = self._gather(payload)
         if self._config.keep_fragments and not rest and not self._dropping:
-            self._ends.append(self._total)
+            self._ends = put(self._ends, self._total)
         if failure is None and final:
             failure = self._complete_gathered()
         return failure
@@ -322,7 +326,7 @@ class Inbox:
         return Failure(Cause.TOO_BIG, f"a message that inflates over the limit of {limit} bytes")
 
     def _put(self, message: Message | deque[Message], size: int, total: int | None = None) -> None:
-        self._queue.append((message, size))
+        self._queue = put(self._queue, (message, size))
         self._size += size
         self._stats.messages_received += 1
         self._stats.message_bytes_received += size if total is None else total
@@ -330,7 +334,7 @@ class Inbox:
     def _forget_arriving(self) -> None:
         # A new buffer gives the memory of a large message back at once.
         self._data = bytearray()
-        self._ends.clear()
+        self._ends = EMPTY
         self._opcode = 0
         self._checked = 0
 
@@ -425,7 +429,7 @@ class Inbox:
             self._streaming = False
         else:
             self._dropping = True
-            self._ends.clear()
+            self._ends = EMPTY
             self._check_text(final=False)
 
     # -- outputs

@@ -30,6 +30,7 @@ from ._frames import (
     header,
     mask,
 )
+from ._lazy import EMPTY, put
 from ._pings import MAX_PAYLOAD, Ping
 from ._stats import Stats
 
@@ -172,12 +173,12 @@ class Outbox:
         self.waiting = False
         self.can_send = self.can_send_part = True
         # Encoded and ready: the handshake and pings; pongs.
-        self._urgent: deque[tuple[bytes, Ping | None]] = deque()
+        self._urgent: deque[tuple[bytes, Ping | None]] = EMPTY
         self._urgent_size = 0
-        self._pongs: deque[bytes] = deque()
+        self._pongs: deque[bytes] = EMPTY
         self._pong_size = 0
         # Messages not yet begun, except that one in parts stays until its last frame.
-        self._lane: deque[_Plain | _Whole | _InParts] = deque()
+        self._lane: deque[_Plain | _Whole | _InParts] = EMPTY
         # The plain ones behind everything in there, most often all there are; how many of them
         # are empty, which counts for a byte; and how many more bytes stay below the mark.
         self._run: list[_Plain] = []
@@ -199,7 +200,7 @@ class Outbox:
         self._shown: tuple[bytes | memoryview, ...] = ()
         self._shown_size = 0
         self._sent = 0
-        self._marks: deque[tuple[int, Ping | str | list[_Plain] | None]] = deque()
+        self._marks: list[tuple[int, Ping | str | list[_Plain] | None]] = []
         self._close: bytes | None = None
         self._lost = 0
 
@@ -227,7 +228,7 @@ class Outbox:
         if self._pongs and self._pong_size + len(frame) > self._config.max_pong_buffer:
             self._pong_size -= len(self._pongs.pop())
             self._stats.pongs_coalesced += 1
-        self._pongs.append(frame)
+        self._pongs = put(self._pongs, frame)
         self._pong_size += len(frame)
         self._note_level()
 
@@ -251,7 +252,7 @@ class Outbox:
             return False
         whole = _Whole(opcode, payload, compress, key, prepared, self._open)
         self._end_run()
-        self._lane.append(whole)
+        self._lane = put(self._lane, whole)
         if key is not None:
             self._keyed[key] = whole
         self._resize(whole, _weight(payload))
@@ -282,7 +283,7 @@ class Outbox:
 
     def _end_run(self) -> None:
         """Something that is not plain comes behind it."""
-        self._lane.extend(self._run)
+        self._lane = deque([*self._lane, *self._run]) if self._run else self._lane
         self._lane_size += self._run_size
         self._forget_run()
 
@@ -297,7 +298,7 @@ class Outbox:
         if entry is None:
             entry = _InParts(opcode, compressed=self._deflater is not None)
             self._end_run()
-            self._lane.append(entry)
+            self._lane = put(self._lane, entry)
             self._open = entry
             self._behind = 0
         elif entry.opcode != opcode:
@@ -327,10 +328,8 @@ class Outbox:
     def drop(self) -> None:
         """The transport is lost: so is everything here. What was lost is still counted."""
         self._lost = self.unsent
-        self._lane.clear()
+        self._lane = self._urgent = self._pongs = EMPTY
         self._forget_run()
-        self._urgent.clear()
-        self._pongs.clear()
         self._marks.clear()
         self._shown, self._shown_size = (), 0
         self._lane_size = self._urgent_size = self._pong_size = 0
@@ -338,7 +337,7 @@ class Outbox:
         self._keyed.clear()
 
     def _put_urgent(self, data: bytes, ping: Ping | None) -> None:
-        self._urgent.append((data, ping))
+        self._urgent = put(self._urgent, (data, ping))
         self._urgent_size += len(data)
         self._note_level()
 
@@ -395,7 +394,7 @@ class Outbox:
 
     def _drop_lane(self) -> None:
         self._lost += len(self._lane) + len(self._run)
-        self._lane.clear()
+        self._lane = EMPTY
         self._forget_run()
         self._keyed.clear()
         self._lane_size = 0
@@ -492,11 +491,14 @@ class Outbox:
         self._sent += size
         self._shown = (memoryview(self._shown[0])[size:],) if self._shown_size else _NOTHING
         gone: list[Ping | str] = []
-        marks = self._marks
-        while marks and marks[0][0] <= self._sent:
-            mark = marks.popleft()[1]
+        count = 0
+        for end, mark in self._marks:
+            if end > self._sent:
+                break
+            count += 1
             if isinstance(mark, (Ping, str)):
                 gone.append(mark)
+        del self._marks[:count]
         self._note_level()
         if not self._shown_size:
             self.waiting = self.want_write
@@ -559,6 +561,8 @@ class Outbox:
                 self._stats.frames_sent += 1
             else:
                 break
+        if not (self._urgent or self._pongs or self._lane):
+            self._urgent = self._pongs = self._lane = EMPTY
         self._shown = (b"".join(pieces),) if len(pieces) > 1 else tuple(pieces)
         self._shown_size = end - self._sent
 

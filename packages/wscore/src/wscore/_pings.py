@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ._lazy import EMPTY, put
+
 __all__ = ["ControlFrame", "Latency", "Ping"]
 
 MAX_PAYLOAD = 125
@@ -131,13 +133,13 @@ class Controls:
     def __init__(self, limit: int | float) -> None:
         self._limit = limit
         self._size = 0
-        self._frames: deque[tuple[int, ControlFrame]] = deque()
+        self._frames: deque[tuple[int, ControlFrame]] = EMPTY
 
     def put(self, place: int, frame: ControlFrame) -> None:
         """Add one, ``place`` messages having come before it."""
         if self._frames and self._size + _size(frame) > self._limit:
             self._size -= _size(self._frames.pop()[1])
-        self._frames.append((place, frame))
+        self._frames = put(self._frames, (place, frame))
         self._size += _size(frame)
 
     def ready(self, taken: int) -> bool:
