@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +25,15 @@ PROGRAMS = (
 )
 
 LIBRARIES = {"websockets": websockets, "ours": ours}
+
+
+@pytest.fixture(autouse=True)
+def _as_loud_as_before() -> Iterator[None]:
+    """A program may choose what its library logs."""
+    logger = logging.getLogger("websockets.client")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def output_of(program: str, library: ModuleType) -> list[str]:
