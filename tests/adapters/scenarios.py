@@ -301,7 +301,7 @@ async def messages_arrive_in_order(runtime: Runtime) -> None:
         await runtime.together(send_all, receive_all)
 
 
-def _flood(size: int, count: int, **policy: Any) -> Scenario:
+def flood_of(size: int, count: int, **policy: Any) -> Scenario:
     async def run(runtime: Runtime) -> None:
         async with both_ends(runtime, **policy) as ends:
 
@@ -326,11 +326,11 @@ def _flood(size: int, count: int, **policy: Any) -> Scenario:
     return run
 
 
-scenario(_flood(16, 2000))
-scenario(_flood(4 * KIB, 500))
-scenario(_flood(64 * KIB, 60))
-scenario(_flood(MIB, 8))
-scenario(_flood(4 * KIB, 200, compression="deflate"))
+scenario(flood_of(16, 2000))
+scenario(flood_of(4 * KIB, 500))
+scenario(flood_of(64 * KIB, 60))
+scenario(flood_of(MIB, 8))
+scenario(flood_of(4 * KIB, 200, compression="deflate"))
 
 
 @scenario
