@@ -334,6 +334,30 @@ scenario(flood_of(4 * KIB, 200, compression="deflate"))
 
 
 @scenario
+async def an_answer_does_not_wait_for_what_else_is_to_be_answered(runtime: Runtime) -> None:
+    arrived, answered = runtime.event(), runtime.event()
+
+    async with both_ends(runtime) as (client, server):
+
+        async def answer() -> None:
+            await arrived.wait()
+            for _ in range(2):
+                await server.send(await server.recv())
+                await answered.wait()
+
+        async def ask() -> None:
+            for message in ("one", "two", "three"):
+                await client.send(message)
+            await client.ping()
+            arrived.set()
+            assert await client.recv() == "one"
+            answered.set()
+            assert await client.recv() == "two"
+
+        await runtime.together(answer, ask)
+
+
+@scenario
 async def iteration_ends_when_the_peer_closes_normally(runtime: Runtime) -> None:
     async with both_ends(runtime) as (client, server):
         await server.send("last")

@@ -34,6 +34,11 @@ _WRITE: Final = selectors.EVENT_WRITE
 """What a socket is waited for, in :mod:`selectors`'s terms."""
 
 
+_HELD: Final = 0.001
+"""Seconds that answers wait for each other at most: little to whoever waits for them, and the
+helper has to get up for it no more often."""
+
+
 class Driven(Facts):
     """A connection, its stream, and the threads that wait for it."""
 
@@ -42,6 +47,8 @@ class Driven(Facts):
         self._guard: Final = _Guard(self)
         self._stream: Stream | None = None
         self._blocked = False
+        # When what waits for more to be written with it goes at the latest.
+        self._flush_at = math.inf
         self._write_ended = False
         self._ending = False
         self._gone = False
@@ -77,6 +84,7 @@ class Driven(Facts):
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
         connection, stream = self._connection, self._stream
         if stream is not None and not self._ending:
+            self._flush_at = math.inf
             try:
                 self._blocked = not stream.write(connection)
                 while stream.has_buffered and connection.want_read:
@@ -91,6 +99,13 @@ class Driven(Facts):
                 waker.wake()
         if self._followers:
             self._followers[:] = [each for each in self._followers if not each()]
+
+    def _flush_soon(self, now: float) -> None:
+        """What was sent may wait for more, but not for long, whatever this thread does next."""
+        if self._flush_at == math.inf:
+            self._flush_at = now + _HELD
+            if self._flush_at < self._helped_at:
+                self._ask_for_help()
 
     def _obey(self, stream: Stream) -> None:
         if (end := self._connection.transport) is _KEEP:
@@ -216,7 +231,7 @@ class Driven(Facts):
             if self._known_busy:
                 needs &= _WRITE
             self._watched = needs
-            self._helped_at = self._connection.deadline
+            self._helped_at = min(self._connection.deadline, self._flush_at)
             return self._stream.sock, Wish(self._helped_at, needs, self._known_busy)
 
     def _release(self) -> None:

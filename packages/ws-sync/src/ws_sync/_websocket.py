@@ -106,6 +106,9 @@ class WebSocket(Driven):
         with self._guard, receiving:
             receiving.leave_parts(now=time.monotonic())
             while True:
+                if self._flush_at < math.inf and not connection.in_batch:
+                    # What is behind it may be the end.
+                    self._settle()
                 try:
                     message = connection.take_message(now=time.monotonic())
                 except ConnectionClosed:
@@ -282,10 +285,18 @@ class WebSocket(Driven):
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
+        connection, now = self._connection, time.monotonic()
         try:
-            return self._connection.send(message, compress=compress, key=key, now=time.monotonic())
-        finally:
+            accepted = connection.send(message, compress=compress, key=key, now=now)
+        except BaseException:
             self._settle()
+            raise
+        if connection.in_batch and connection.can_send:
+            # Answers to what came together are written together.
+            self._flush_soon(now)
+        else:
+            self._settle()
+        return accepted
 
     def _offer(self, message: Prepared) -> bool:
         with self._guard:
