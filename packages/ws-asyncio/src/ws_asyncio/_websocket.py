@@ -438,10 +438,14 @@ class WebSocket(Facts):
                 self._loop.call_soon(self._write_together)
         else:
             self._has_written = True
-            if self._transport is not None:
-                self._write(self._transport)
-            self._arm()
+            self._write_now()
         return accepted
+
+    def _write_now(self) -> None:
+        """All there is to settle after a message was accepted."""
+        if self._transport is not None:
+            self._write(self._transport)
+        self._arm()
 
     def _write_together(self) -> None:
         self._has_written = self._will_write = False
@@ -449,9 +453,15 @@ class WebSocket(Facts):
 
     def _offer(self, message: Prepared) -> bool:
         try:
-            return self._connection.offer(message, now=self._now())
-        finally:
+            accepted = self._connection.offer(message, now=self._now())
+        except BaseException:
             self._settle()
+            raise
+        if accepted:
+            self._write_now()
+        else:
+            self._settle()
+        return accepted
 
     async def _send_parts(self, parts: Parts) -> None:
         sender = PartSender(self._connection)
