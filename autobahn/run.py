@@ -169,7 +169,7 @@ def run_client(suite: list[str], job: Job, cases: list[str], patience: float) ->
         port = taken.getsockname()[1]
     url = f"ws://127.0.0.1:{port}"
     spec = write_spec(job, cases, url=url)
-    command = [*suite, "-m", "fuzzingserver", "-w", "0", "-s", str(spec)]
+    command = [*suite, "-m", "fuzzingserver", "--webport=0", "-s", str(spec)]
     with running(command, job, "suite") as fuzzing:
         wait_until_it_listens(port, fuzzing)
         with running(job.command(url, job.peer.replace("+", "-")), job, "peer") as client:
