@@ -638,6 +638,9 @@ def test_H4_a_response_error_has_its_parts() -> None:
     with pytest.raises(ValueError, match="status"):
         aiohttp.ClientResponseError(info, (), code=500, status=500)
     assert aiohttp.ClientResponseError(info, ()).status == 0
+    assert repr(aiohttp.ClientResponseError(info, ())) == f"ClientResponseError({info!r}, ())"
+    wrong = aiohttp.TooManyRedirects(info, (), status=301, message="no", headers={})
+    assert repr(wrong).endswith(", (), status=301, message='no', headers={})")
 
 
 def test_H4_errors_tell_their_parts() -> None:
@@ -648,6 +651,8 @@ def test_H4_errors_tell_their_parts() -> None:
     assert aiohttp.ServerDisconnectedError().message == "Server disconnected"
     wrong = aiohttp.ServerFingerprintMismatch(b"a", b"b", "h", 443)
     assert (wrong.expected, wrong.got, wrong.host, wrong.port) == (b"a", b"b", "h", 443)
+    expected = "<ServerFingerprintMismatch expected=b'a' got=b'b' host='h' port=443>"
+    assert repr(wrong) == expected
 
 
 # -------------------------------------------------------------------------------- behaviours
@@ -678,9 +683,9 @@ async def test_H10_timeout_is_for_closing_and_ws_receive_for_receiving() -> None
 
 @on_asyncio
 async def test_H10_what_aiohttp_deprecates_is_deprecated() -> None:
-    with pytest.warns(DeprecationWarning, match="timeout as a number"):
+    with pytest.warns(DeprecationWarning, match="^parameter 'timeout' of type 'float' is"):
         await failure("ws://127.0.0.1:1/", timeout=1.0)
-    with pytest.warns(DeprecationWarning, match="receive_timeout"):
+    with pytest.warns(DeprecationWarning, match="^float parameter 'receive_timeout' is"):
         await failure("ws://127.0.0.1:1/", receive_timeout=1.0)
 
 
@@ -980,29 +985,31 @@ async def test_H18_a_rejection_has_its_status_and_headers_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "status"),
+    ("answer", "status", "message"),
     [
+        ("101 Ok\r\nUpgrade: test\r\nConnection: Upgrade", 101, "Invalid upgrade header"),
+        ("101 Ok\r\nUpgrade: websocket\r\nConnection: close", 101, "Invalid connection header"),
         (
-            b"HTTP/1.1 101 Ok\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: wrong\r\n\r\n",
-            aiohttp.WSServerHandshakeError,
+            "101 Ok\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong",
             101,
+            "Invalid challenge response",
         ),
-        (b"this is no HTTP\r\n\r\n", aiohttp.WSServerHandshakeError, 400),
+        ("this is no HTTP", 400, "response"),
     ],
 )
 @on_asyncio
 async def test_H18_a_bad_answer_is_a_handshake_error(
-    answer: bytes, kind: type[aiohttp.ClientResponseError], status: int
+    answer: str, status: int, message: str
 ) -> None:
     async def connect(port: int) -> None:
         async with aiohttp.ClientSession() as session:
             await session.ws_connect(f"ws://127.0.0.1:{port}/")
 
-    async with asked_by(connect, answer) as (_, opening):
+    async with asked_by(connect, f"HTTP/1.1 {answer}\r\n\r\n".encode()) as (_, opening):
         error = opening.exception()
-        assert isinstance(error, kind)
+        assert isinstance(error, aiohttp.WSServerHandshakeError)
         assert error.status == status
+        assert message in error.message
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ class BasicAuth(_Login):
             raise ValueError("login and password must be str, not None")
         if ":" in login:
             raise ValueError("a login must not have a colon (RFC 7617 section 2)")
-        warn_deprecated("BasicAuth", "headers={'Authorization': encode_basic_auth(...)}")
+        warn_deprecated("BasicAuth", "use headers={'Authorization': encode_basic_auth(...)}")
         return super().__new__(cls, login, password, encoding)
 
     def encode(self) -> str:
@@ -268,20 +268,20 @@ def choose_security(
     """
     said: list[Security] = [] if ssl is None or ssl is True else [ssl]
     if verify_ssl is False:
-        warn_deprecated("verify_ssl", "ssl=False")
+        warn_deprecated("verify_ssl", "use ssl=False instead")
         said.append(False)
     if ssl_context is not None:
-        warn_deprecated("ssl_context", "ssl=context")
+        warn_deprecated("ssl_context", "use ssl=context instead")
         said.append(ssl_context)
     if fingerprint is not None:
-        warn_deprecated("fingerprint", "ssl=Fingerprint(...)")
+        warn_deprecated("fingerprint", "use ssl=Fingerprint(...) instead")
         said.append(Fingerprint(fingerprint))
     if len(said) > 1:
         raise ValueError(
             "verify_ssl, ssl_context, fingerprint and ssl exclude each other: give one"
         )
     if said and not isinstance(said[0], tls.SSLContext | bool | Fingerprint):
-        raise TypeError(f"ssl must be a bool, SSLContext or Fingerprint, not {said[0]!r}")
+        raise TypeError(f"ssl should be SSLContext, bool or Fingerprint, not {said[0]!r}")
     return said[0] if said else True
 
 
@@ -449,7 +449,7 @@ class Connect(connect):
             case HandshakeRejected():
                 text, response = "Invalid response status", error.response
             case BadHandshake():
-                text, response = str(error), error.response or Response(400)
+                text, response = _complaint(error), error.response or Response(400)
             case ProxyError() if error.response is not None:
                 status, named = error.response.status, error.response.headers
                 message = str(error)
@@ -500,3 +500,16 @@ class Connect(connect):
             case OSError():
                 return ClientConnectorError(key, cause)
         return ServerDisconnectedError(str(error))
+
+
+def _complaint(error: BadHandshake) -> str:
+    """What is wrong with the answer: in aiohttp's words, where it has some."""
+    if error.response is not None and error.response.status == 101:
+        headers = error.response.headers
+        if headers.get("Upgrade", "").lower() != "websocket":
+            return "Invalid upgrade header"
+        if "upgrade" not in headers.get("Connection", "").lower():
+            return "Invalid connection header"
+        if "Sec-WebSocket-Accept" in str(error):
+            return "Invalid challenge response"
+    return str(error)

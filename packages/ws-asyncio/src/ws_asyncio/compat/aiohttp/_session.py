@@ -319,7 +319,7 @@ class ClientSession:
                 raise ValueError("base_url must have a trailing '/'")
         for name, value in {"auth": auth, "proxy_auth": proxy_auth}.items():
             if value is not None:
-                warn_deprecated(name, "headers and encode_basic_auth()")
+                warn_deprecated(f"The {name!r} parameter", "use headers and encode_basic_auth()")
         self._connector: BaseConnector | None = connector or TCPConnector()
         self._connector_owner: Final = connector_owner
         self._loop: Final = loop
@@ -369,7 +369,7 @@ class ClientSession:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop; deprecated by aiohttp."""
-        warn_deprecated("loop", "asyncio.get_running_loop()")
+        warn_deprecated("client.loop property", "use asyncio.get_running_loop()")
         return self._loop or asyncio.get_running_loop()
 
     # -- opening
@@ -447,7 +447,7 @@ class ClientSession:
             raise ValueError(f"method is {method!r}; a WebSocket opens with GET (RFC 6455 4.1)")
         for name, value in {"auth": auth, "proxy_auth": proxy_auth}.items():
             if value is not None:
-                warn_deprecated(name, "headers and encode_basic_auth()")
+                warn_deprecated(f"The {name!r} parameter", "use headers and encode_basic_auth()")
         patience = _ws_timeout(timeout, receive_timeout)
         security = choose_security(
             ssl, verify_ssl=verify_ssl, ssl_context=ssl_context, fingerprint=fingerprint
@@ -579,10 +579,10 @@ def _session_timeout(
         raise ValueError("timeout is given in two ways: leave out read_timeout and conn_timeout")
     chosen = given or _DEFAULT_TIMEOUT
     if read_timeout is not _UNSET:
-        warn_deprecated("read_timeout", "timeout=ClientTimeout(total=...)")
+        warn_deprecated("read_timeout", "use timeout=ClientTimeout(total=...)")
         chosen = dataclasses.replace(chosen, total=read_timeout)
     if conn_timeout is not None:
-        warn_deprecated("conn_timeout", "timeout=ClientTimeout(connect=...)")
+        warn_deprecated("conn_timeout", "use timeout=ClientTimeout(connect=...)")
         chosen = dataclasses.replace(chosen, connect=conn_timeout)
     return chosen
 
@@ -593,10 +593,12 @@ def _ws_timeout(
     if timeout is _UNSET:
         timeout = _DEFAULT_WS_TIMEOUT
     elif not isinstance(timeout, ClientWSTimeout):
-        warn_deprecated("timeout as a number", "timeout=ClientWSTimeout(ws_close=...)")
+        what = "parameter 'timeout' of type 'float'"
+        warn_deprecated(what, "please use 'timeout=ClientWSTimeout(ws_close=...)'")
         timeout = ClientWSTimeout(ws_close=timeout)
     if receive_timeout is not None:
-        warn_deprecated("receive_timeout", "timeout=ClientWSTimeout(ws_receive=...)")
+        what = "float parameter 'receive_timeout'"
+        warn_deprecated(what, "please use parameter 'timeout=ClientWSTimeout(ws_receive=...)'")
         timeout = dataclasses.replace(timeout, ws_receive=receive_timeout)
     return timeout
 

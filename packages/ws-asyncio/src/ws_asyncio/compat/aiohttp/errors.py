@@ -124,7 +124,7 @@ class ClientResponseError(ClientError):
         if code is not None:
             if status is not None:
                 raise ValueError("code and status are the same: give status")
-            warn_deprecated("code", "status")
+            warn_deprecated("code argument", "use status instead")
         self.request_info = request_info
         self.history = history
         self.status = status if status is not None else code or 0
@@ -134,17 +134,23 @@ class ClientResponseError(ClientError):
     @property
     def code(self) -> int:
         """``status``; deprecated by aiohttp."""
-        warn_deprecated("code", "status")
+        warn_deprecated("code property", "use status instead")
         return self.status
 
     @code.setter
     def code(self, value: int) -> None:
-        warn_deprecated("code", "status")
+        warn_deprecated("code property", "use status instead")
         self.status = value
 
     def __str__(self) -> str:
         url = str(self.request_info.real_url)
         return f"{self.status}, message={self.message!r}, url={url!r}"
+
+    def __repr__(self) -> str:
+        parts = {"status": self.status, "message": self.message, "headers": self.headers}
+        said = [f"{name}={part!r}" for name, part in parts.items() if part not in (0, "", None)]
+        arguments = ", ".join([repr(self.request_info), repr(self.history), *said])
+        return f"{type(self).__name__}({arguments})"
 
 
 class WSServerHandshakeError(ClientResponseError):
@@ -266,7 +272,7 @@ class ClientConnectorCertificateError(ClientSSLError, tls.CertificateError):
     def __str__(self) -> str:
         return (
             f"Cannot connect to host {self.host}:{self.port} ssl:{self.ssl} "
-            f"[{type(self.certificate_error).__name__}: {self.certificate_error}]"
+            f"[{type(self.certificate_error).__name__}: {self.certificate_error.args}]"
         )
 
 
@@ -312,6 +318,11 @@ class ServerFingerprintMismatch(ServerConnectionError):
         self.got = got
         self.host = host
         self.port = port
+
+    def __repr__(self) -> str:
+        parts = ("expected", "got", "host", "port")
+        values = " ".join(f"{name}={getattr(self, name)!r}" for name in parts)
+        return f"<{type(self).__name__} {values}>"
 
 
 class InvalidURL(ClientError, ValueError):
@@ -364,6 +375,8 @@ class NonHttpUrlRedirectClientError(NonHttpUrlClientError, RedirectClientError):
 
 
 def warn_deprecated(what: str, instead: str) -> None:
-    """Warn as aiohttp itself does: the next library will not be as patient."""
-    text = f"{what} is deprecated by aiohttp; use {instead}"
-    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    """Warn as aiohttp itself does: the next library will not be as patient.
+
+    :param what: what is deprecated, as aiohttp's own warning begins: filters go by that.
+    """
+    warnings.warn(f"{what} is deprecated, {instead}", DeprecationWarning, stacklevel=3)
