@@ -540,7 +540,6 @@ async def test_H3_facts() -> None:
             assert (ws.closed, ws.close_code, ws.exception()) == (False, None, None)
             assert ws.get_extra_info("peername") == ("127.0.0.1", server.port)
             assert ws.get_extra_info("no such thing", "default") == "default"
-        await turns()
         assert ws.get_extra_info("peername", "gone") == "gone"
 
 
@@ -580,7 +579,7 @@ async def test_H3_every_way_to_receive() -> None:
         assert await ws.receive_json(loads=lambda text: text.upper()) == "LOADED"
         assert await ws.receive_bytes(timeout=1) == b"binary"
         await peer.send(BytesMessage(b"not text"))
-        with pytest.raises(aiohttp.WSMessageTypeError):
+        with pytest.raises(aiohttp.WSMessageTypeError, match=r"message 2: .+ not WSMsgType.TEXT"):
             await ws.receive_str()
         await peer.send(TextMessage("not binary"))
         with pytest.raises(aiohttp.WSMessageTypeError):
@@ -598,6 +597,37 @@ async def test_H3_nothing_can_be_sent_on_a_closed_connection() -> None:
             with pytest.raises(aiohttp.ClientConnectionResetError):
                 await sending
         assert issubclass(aiohttp.ClientConnectionResetError, ConnectionResetError)
+    async with meeting() as (ws, peer):
+        peer.end()
+        await until(lambda: ws.get_extra_info("peername") is None)
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            await ws.send_str("")
+
+
+@on_asyncio
+async def test_H3_what_crosses_a_close_frame_not_yet_received_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with meeting(autoclose=False) as (ws, peer):
+        await peer.send(TextMessage("question"))
+        await peer.send(CloseConnection(1000))
+        await peer.receive(CloseConnection)
+        # A program that answers what it receives does not expect that its sender has closed.
+        assert await ws.receive_str() == "question"
+        for sending in (ws.send_str(""), ws.send_bytes(b""), ws.ping(), ws.pong()):
+            await sending
+        assert (ws.closed, ws.close_code) == (False, None)
+        assert (await ws.receive()).type is aiohttp.WSMsgType.CLOSE
+        await ws.send_str("goodbye")
+        # A program that only sends has to learn of it some time.
+        now = time.monotonic()
+        monkeypatch.setattr(ws._websocket, "_now", lambda: now + 11)
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            await ws.send_str("")
+        monkeypatch.undo()
+        assert await ws.close()
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            await ws.ping()
 
 
 def test_H3_an_annotation_may_have_a_parameter() -> None:
@@ -734,6 +764,14 @@ async def test_H11_close_wakes_who_receives() -> None:
         await peer.answer_close()
         assert await closing
         assert (await ws.receive()).type is aiohttp.WSMsgType.CLOSED
+    # Two at once leave nothing to tell.
+    async with meeting() as (ws, peer):
+        receiving = asyncio.create_task(ws.receive())
+        await turns()
+        both = asyncio.gather(ws.close(), ws.close())
+        assert (await receiving).type is aiohttp.WSMsgType.CLOSED
+        await peer.answer_close()
+        assert sorted(await both) == [False, True]
 
 
 @on_asyncio
@@ -1151,10 +1189,11 @@ async def test_H20_a_receive_that_times_out_leaves_the_connection_usable() -> No
         assert await ws.receive_str(timeout=1) == "late"
         await ws.send_str("usable")
         assert (await peer.receive(TextMessage)).data == "usable"
-        closing = asyncio.create_task(ws.close())
+        # Who waited in vain does not wait again; the peer has its time all the same.
+        assert await asyncio.wait_for(ws.close(), 1)
+        assert (ws.closed, ws.close_code, ws.exception()) == (True, 1006, None)
         await peer.answer_close()
-        assert await closing
-        assert ws.close_code == 1000
+        assert await peer.read_to_end() == b""
 
 
 @pytest.mark.parametrize(("size", "limit", "passes"), [(999, 1000, True), (1000, 1000, False)])

@@ -160,6 +160,12 @@ class ClientWebSocketResponse:
         self._closed = False
         self._close_code: int | None = None
         self._exception: BaseException | None = None
+        # close() was called while it was closed, or closing.
+        self._closed_again = False
+        # The end is met, and nothing more is waited for.
+        self._is_over = False
+        # When the first message was dropped, since it crossed the peer's Close frame.
+        self._dropping_since: float | None = None
 
     # -- facts
 
@@ -196,9 +202,10 @@ class ClientWebSocketResponse:
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What the transport knows, such as ``"peername"``; Any, as for asyncio's transports.
 
-        :param default: what to return if it does not, or is gone.
+        :param default: what to return if it does not, or the connection is closed.
         """
-        transport = self._websocket._transport
+        self._notice_silence()
+        transport = None if self._is_over else self._websocket._transport
         return default if transport is None else transport.get_extra_info(name, default)
 
     def exception(self) -> BaseException | None:
@@ -221,7 +228,7 @@ class ClientWebSocketResponse:
             # The same payload may be on its way many times, since nobody waits for it.
             connection.forget_ping(connection.ping(message, now=websocket._now()))
         except ConnectionClosed as closed:
-            raise _cannot_send(closed) from closed
+            self._drop(closed)
         websocket._settle()
 
     async def pong(self, message: bytes = b"") -> None:
@@ -234,7 +241,7 @@ class ClientWebSocketResponse:
         try:
             await self._websocket.pong(message)
         except ConnectionClosed as closed:
-            raise _cannot_send(closed) from closed
+            self._drop(closed)
 
     async def send_frame(
         self, message: bytes, opcode: WSMsgType, compress: int | None = None
@@ -310,7 +317,24 @@ class ClientWebSocketResponse:
         try:
             await self._websocket.send(message)
         except ConnectionClosed as closed:
-            raise _cannot_send(closed) from closed
+            self._drop(closed)
+
+    def _drop(self, closed: ConnectionClosed) -> None:
+        """What was to be sent crossed the peer's Close frame.
+
+        aiohttp does not look at what it received before its program does, and sends until then.
+        Programs answer a message without expecting that its sender has closed; but those that
+        only send have to learn of it some time.
+
+        :raises ClientConnectionResetError: the program knows, or should by now.
+        """
+        now = self._websocket._now()
+        if not self.closed and closed.reason.cause is Cause.PEER_CLOSED:
+            if self._dropping_since is None:
+                self._dropping_since = now
+            if now - self._dropping_since < _DROPPING:
+                return
+        raise ClientConnectionResetError(f"nothing can be sent: {closed}") from closed
 
     # -- receiving
 
@@ -387,7 +411,8 @@ class ClientWebSocketResponse:
         message = await self.receive(timeout)
         if message.type is not kind:
             raise WSMessageTypeError(
-                f"received {message.type!r}, {message.data!r}, which is not {kind!r}"
+                f"Received message {message.type}: {message.data!r}, which is not "
+                f"WSMsgType.{kind.name}"
             )
         return message.data
 
@@ -409,7 +434,8 @@ class ClientWebSocketResponse:
         """Close the connection and wait for the peer's Close frame, ``ws_close`` at most.
 
         If it does not come in time, ``close_code`` is 1006 and ``exception()`` tells. Cancelled,
-        the connection is ended at once.
+        the connection is ended at once. After a ``receive()`` that timed out or was cancelled it
+        returns at once, as aiohttp's, and the connection goes on closing by itself.
 
         :param code: 1000-1003, 1007-1014 or 3000-4999.
         :param message: the reason; cut at a character to 123 bytes of UTF-8.
@@ -417,6 +443,7 @@ class ClientWebSocketResponse:
         :raises ValueError, TypeError: such a code must not be sent; the connection goes on.
         """
         if self.closed:
+            self._closed_again = True
             return False
         websocket, connection = self._websocket, self._websocket._connection
         reason = message if isinstance(message, str) else bytes(message).decode(errors="replace")
@@ -424,14 +451,22 @@ class ClientWebSocketResponse:
         connection.close(code, reason, now=began)
         self._closed = True
         websocket._settle()
+        # After a receive() that waited in vain, aiohttp does not wait again. The core does.
+        given_up = self._close_code == WSCloseCode.ABNORMAL_CLOSURE
         try:
-            await websocket._until(lambda: websocket._gone or self._is_agreed)
+            await websocket._until(lambda: given_up or websocket._gone or self._is_agreed)
         except asyncio.CancelledError:
             self._close_code = WSCloseCode.ABNORMAL_CLOSURE
             websocket.abort()
             raise
-        self._note_close(websocket._now() - began)
-        self._hang_up()
+        finally:
+            self._is_over = True
+        if not given_up:
+            self._note_close(websocket._now() - began)
+        # When both Close frames are exchanged, aiohttp does not wait for the server to end TCP.
+        # What has not left yet may be ours: then, as without agreement, the core ends it in time.
+        if self._is_agreed and not websocket._in_flight:
+            websocket.abort()
         return True
 
     async def __aenter__(self) -> Self:
@@ -449,14 +484,6 @@ class ClientWebSocketResponse:
     def _is_agreed(self) -> bool:
         reason = self._websocket.close_reason
         return reason is not None and reason.clean
-
-    def _hang_up(self) -> None:
-        """When both Close frames are exchanged, aiohttp does not wait for the server to end TCP.
-
-        What has not left yet may be ours: then, as without agreement, the core ends it in time.
-        """
-        if self._is_agreed and not self._websocket._in_flight:
-            self._websocket.abort()
 
     def _note_close(self, took: float) -> None:
         """Our own close ended: with the peer's, too late, or otherwise."""
@@ -490,7 +517,8 @@ class ClientWebSocketResponse:
                 assert self._exception is not None
                 return WSMessage(WSMsgType.ERROR, self._exception, None)
             case Cause.CLOSED:
-                return _CLOSING
+                # Two that close at once leave aiohttp's receive() nothing to tell.
+                return _CLOSED if self._closed_again else _CLOSING
         error = ClientConnectionResetError(str(reason))
         error.__cause__ = reason.error
         self._end(WSCloseCode.ABNORMAL_CLOSURE, error)
@@ -507,7 +535,7 @@ class ClientWebSocketResponse:
             self._websocket.abort()
 
     def _end(self, code: int, error: Exception) -> WSMessage:
-        self._closed = True
+        self._closed = self._is_over = True
         self._close_code = code
         self._exception = error
         return WSMessage(WSMsgType.ERROR, error, None)
@@ -516,6 +544,5 @@ class ClientWebSocketResponse:
 _NO_CODE: Final = 1005
 """What a Close frame without a code means (RFC 6455 section 7.1.5)."""
 
-
-def _cannot_send(closed: ConnectionClosed) -> ClientConnectionResetError:
-    return ClientConnectionResetError(f"nothing can be sent: {closed}")
+_DROPPING: Final = 10.0
+"""Seconds: as long as most servers, aiohttp's among them, wait for the answer to a Close frame."""
