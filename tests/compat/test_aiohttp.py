@@ -242,6 +242,24 @@ async def test_H2_headers_of_session_and_request_go_out_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("session", "agent"),
+    [
+        ({}, "ws-asyncio/"),
+        ({"headers": {"user-agent": "mine"}}, "mine"),
+        ({"skip_auto_headers": ["User-Agent"]}, None),
+    ],
+)
+@on_asyncio
+async def test_H2_a_user_agent_is_sent_unless_told_otherwise(
+    session: dict[str, Any], agent: str | None
+) -> None:
+    lines = (await rejected_request(session=session)).decode().split("\r\n")
+    found = [line for line in lines if line.lower().startswith("user-agent: ")]
+    assert len(found) == (agent is not None)
+    assert (agent or "") in "".join(found)
+
+
+@pytest.mark.parametrize(
     ("params", "query"),
     [
         ({"a": "1", "b": "x y"}, "?z=0&a=1&b=x+y"),

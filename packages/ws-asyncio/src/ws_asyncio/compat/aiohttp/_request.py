@@ -10,6 +10,7 @@ import base64
 import dataclasses
 import hashlib
 import math
+import platform
 import socket
 import ssl as tls
 from collections.abc import Iterable, Mapping
@@ -36,6 +37,7 @@ from wscore import (
     Response,
 )
 from wscore import InvalidURL as WrongURL
+from wscore import __version__ as _version
 
 from .errors import (
     ClientConnectorCertificateError,
@@ -65,6 +67,7 @@ from .errors import (
 
 __all__ = [
     "CONFIG",
+    "USER_AGENT",
     "BasicAuth",
     "Connect",
     "Fingerprint",
@@ -299,6 +302,7 @@ def _tls_context(security: Security) -> tls.SSLContext | None:
 # ---------------------------------------------------------------------------------- what to say
 
 
+USER_AGENT: Final = f"Python/{platform.python_version()} ws-asyncio/{_version}"
 _REDIRECTIONS: Final = (301, 302, 303, 307, 308)
 _TOO_MANY_REDIRECTS: Final = 10
 _OURS: Final = ("host", "upgrade", "connection", "content-length", "transfer-encoding")

@@ -20,6 +20,7 @@ from wscore import Headers, Request
 
 from ._request import (
     CONFIG,
+    USER_AGENT,
     BasicAuth,
     Connect,
     LooseCookies,
@@ -243,6 +244,7 @@ class ClientSession:
     :param headers: sent with every request, unless it has its own of that name.
     :param proxy: the URL of a proxy, where ``ws_connect`` names none.
     :param proxy_auth: who we are to it. Deprecated by aiohttp.
+    :param skip_auto_headers: headers that are not to be sent by themselves: User-Agent.
     :param auth: who we are to servers. Deprecated by aiohttp.
     :param ws_response_class: the class of what ``ws_connect`` gives.
     :param read_timeout: seconds from the start to an open connection. Deprecated by aiohttp.
@@ -325,6 +327,7 @@ class ClientSession:
         self._loop: Final = loop
         self._cookies: Final = cookie_header(cookies)
         self._headers: Final = Headers(headers or ())
+        self._skip_auto_headers: Final = [name.lower() for name in skip_auto_headers or ()]
         self._proxy: Final = proxy
         self._proxy_auth: Final = proxy_auth
         self._auth: Final = auth
@@ -460,6 +463,9 @@ class ClientSession:
             origin=origin,
             auth=auth or self._auth,
         )
+        # Some servers refuse who does not say what they are.
+        if "User-Agent" not in asked and "user-agent" not in self._skip_auto_headers:
+            asked += {"User-Agent": USER_AGENT}
         if proxy_headers:
             raise TypeError("proxy_headers: only a login is sent to proxies: use proxy_auth")
         if proxy is None:
