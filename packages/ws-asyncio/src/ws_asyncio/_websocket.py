@@ -515,6 +515,8 @@ class Link(asyncio.BufferedProtocol):
     keeps; with completion-based I/O (Windows) a read may outlast the turn and needs its own.
     """
 
+    __slots__ = ("_landing", "_scratch", "_shared", "websocket")
+
     def __init__(self, websocket: WebSocket) -> None:
         self.websocket: Final = websocket
         self._shared: Final = sys.platform != "win32"

@@ -20,6 +20,8 @@ class Receiving:
     :ivar free: whether nobody receives, in parts or else.
     """
 
+    __slots__ = ("_connection", "_parts", "_taken", "free")
+
     def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
         self._taken = False

@@ -68,6 +68,8 @@ class FairShare:
     calls :meth:`begin`; so does whoever reads from the transport.
     """
 
+    __slots__ = ("_limit", "_stats")
+
     def __init__(self, stats: Stats) -> None:
         self._stats: Final = stats
         self._limit = stats.work + _FAIR_SHARE
