@@ -75,6 +75,19 @@ async def test_a_close_goes_behind_what_was_sent_to_a_peer_that_reads_late() -> 
         assert (await client.wait_closed()).unsent == 0
 
 
+async def test_a_peer_that_has_ended_may_read_the_rest_and_the_transport_ends_once() -> None:
+    """The last bytes leave, and nothing is left to wait for: no exception that nobody sees."""
+    async with client_and_peer() as (client, peer):
+        await client.send(b"x" * 8 * MIB)
+        closing = asyncio.create_task(client.close())
+        await turns()
+        peer.end()
+        await turns()
+        assert len(await peer.read_to_end()) > 8 * MIB
+        await closing
+        assert (await client.wait_closed()).unsent == 0
+
+
 @pytest.mark.parametrize("count", [1, 100])
 async def test_every_violation_gets_its_close_frame(count: int) -> None:
     """SECURITY: unread input must not reset the connection and lose the Close frame."""

@@ -560,7 +560,9 @@ class Link(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         # TLS also calls this from within a write, when what is written does not count yet.
         if self.websocket._in_flight:
-            self.websocket._settle()
+            # Not from here: a selector's transport that is closed in this call, with nothing left
+            # to write, ends twice (CPython, _SelectorSocketTransport._write_ready).
+            self.websocket._loop.call_soon(self.websocket._settle)
 
 
 class _SendTurn(asyncio.Lock):
