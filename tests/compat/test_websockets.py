@@ -57,7 +57,9 @@ from ws_asyncio.compat.websockets import (
     InvalidStatus,
     InvalidURI,
     NegotiationError,
+    Origin,
     PayloadTooBig,
+    PerMessageDeflate,
     ProtocolError,
     Request,
     Response,
@@ -470,14 +472,41 @@ async def test_W1_redirections_to_elsewhere_go_without_credentials() -> None:
 async def test_W1_redirections_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websockets, "MAX_REDIRECTS", 2)
     async with serving(process_request=redirect(lambda: "/here")) as server:
-        with pytest.raises(SecurityError, match="2"):
+        with pytest.raises(SecurityError, match=r"^more than 2 redirects$"):
+            await connect(uri_of(server))
+
+
+@on_asyncio
+async def test_W1_redirections_are_not_followed_with_a_socket_that_was_given() -> None:
+    async with serving(process_request=redirect(lambda: "/there")) as server:
+        sock = socket.create_connection(("127.0.0.1", port_of(server)))
+        with sock, pytest.raises(ValueError, match=r"ws://a\.invalid/there with a preexisting"):
+            await connect("ws://a.invalid/", sock=sock)
+
+
+@on_asyncio
+async def test_W2_redirections_do_not_lead_away_from_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    elsewhere = redirect(lambda: "ws://other.invalid/there")
+    async with unix_serve(echo, path, process_request=elsewhere):
+        with pytest.raises(ValueError, match=r"ws://other\.invalid/there with a Unix socket"):
+            await unix_connect(path)
+
+
+@on_asyncio
+async def test_W1_a_redirection_without_a_location_is_a_rejection() -> None:
+    def process_request(connection: ServerConnection, _: Request) -> Response:
+        return connection.respond(http.HTTPStatus.FOUND, "")
+
+    async with serving(process_request=process_request) as server:
+        with pytest.raises(InvalidStatus, match="302"):
             await connect(uri_of(server))
 
 
 @on_asyncio
 async def test_W1_redirections_to_elsewhere_do_not_go_to_the_host_that_was_given() -> None:
     async with serving(process_request=redirect(lambda: "ws://other.invalid/there")) as server:
-        with pytest.raises(ValueError, match="another origin"):
+        with pytest.raises(ValueError, match="cross-origin redirect to ws://other"):
             await connect("ws://a.invalid/", host="127.0.0.1", port=port_of(server))
 
 
@@ -1446,6 +1475,80 @@ async def test_W15_close_waits_close_timeout_at_most() -> None:
         with pytest.raises(ConnectionClosedError, match="no close frame received"):
             await client.recv()
         assert client.close_code == 1006
+        assert isinstance(client.protocol.close_exc.__cause__, TimeoutError)
+
+
+@on_asyncio
+async def test_W15_a_peer_that_says_goodbye_and_stays_is_a_timeout_too() -> None:
+    async with client_and_peer(close_timeout=SOON) as (client, peer):
+        closing = asyncio.create_task(client.close())
+        await peer.answer_close()
+        await closing
+        with pytest.raises(ConnectionClosedOK) as raised:
+            await client.recv()
+        assert isinstance(raised.value.__cause__, TimeoutError)
+
+
+@on_asyncio
+async def test_W5_a_transport_that_is_aborted_is_an_end_of_the_stream() -> None:
+    async with both_ends() as (client, server):
+        client.transport.abort()
+        for each in (client, server):
+            with pytest.raises(ConnectionClosedError) as raised:
+                await each.recv()
+            assert isinstance(raised.value.__cause__, (EOFError, ConnectionResetError))
+
+
+@on_asyncio
+async def test_W15_close_in_the_middle_of_a_message_in_parts_says_so() -> None:
+    """The peer is not left with half a message and a friendly goodbye."""
+
+    async def parts() -> AsyncIterator[str]:
+        yield "half"
+        await asyncio.get_running_loop().create_future()
+
+    async with both_ends() as (client, server):
+        sending = asyncio.create_task(client.send(parts()))
+        assert await anext(server.recv_streaming()) == "half"
+        await client.close()
+        sending.cancel()
+        assert client.protocol.close_exc.sent == Close(1011, "close during fragmented message")
+        with suppress(asyncio.CancelledError, ConnectionClosedError):
+            await sending
+
+
+@on_asyncio
+async def test_W3_extensions_tell_whether_there_is_compression() -> None:
+    async with both_ends() as (client, server):
+        ((mine,), (theirs,)) = client.protocol.extensions, server.protocol.extensions
+        assert isinstance(mine, PerMessageDeflate)
+        assert mine.name == "permessage-deflate"
+        assert mine.local_max_window_bits == theirs.remote_max_window_bits
+    async with both_ends(compression=None) as (client, server):
+        assert client.protocol.extensions == server.protocol.extensions == []
+
+
+@on_asyncio
+async def test_W1_process_request_may_change_what_is_asked_for() -> None:
+    def process_request(_: ServerConnection, request: Request) -> None:
+        del request.headers["Origin"]
+
+    async with (
+        serving(process_request=process_request, origins=[None]) as server,
+        connect(uri_of(server), origin=Origin("http://a")) as client,
+    ):
+        assert client.state is State.OPEN
+
+
+@pytest.mark.parametrize("name", ["Sec-WebSocket-Key", "Upgrade", "Connection"])
+@on_asyncio
+async def test_W1_a_request_that_lost_what_it_needs_is_refused(name: str) -> None:
+    def process_request(_: ServerConnection, request: Request) -> None:
+        del request.headers[name]
+
+    async with serving(process_request=process_request) as server:
+        with pytest.raises(InvalidStatus, match="400"):
+            await connect(uri_of(server))
 
 
 @on_asyncio
@@ -1734,6 +1837,21 @@ async def test_W1_a_server_that_closes_says_so() -> None:
         await server.wait_closed()
         assert not server.is_serving()
         assert server.sockets == ()
+
+
+@on_asyncio
+async def test_W1_what_has_arrived_when_a_server_closes_is_received() -> None:
+    received: list[Any] = []
+
+    async def handler(websocket: ServerConnection) -> None:
+        received.extend([message async for message in websocket])
+
+    server = await serve(handler, "127.0.0.1", 0)
+    async with connect(uri_of(server)) as client:
+        await client.send("in time")
+        server.close()
+        await server.wait_closed()
+    assert received == ["in time"]
 
 
 @on_asyncio

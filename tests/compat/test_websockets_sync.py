@@ -71,6 +71,7 @@ from ws_sync.compat.websockets import (
     NegotiationError,
     Origin,
     PayloadTooBig,
+    PerMessageDeflate,
     ProtocolError,
     Request,
     Response,
@@ -605,13 +606,43 @@ def to(location: str) -> Callable[[ServerConnection, Request], Response]:
 def test_W1_redirections_to_elsewhere_do_not_go_to_the_address_that_was_given() -> None:
     with serving(process_request=to("ws://example.com/")) as server:
         address = server.socket.getsockname()
-        with pytest.raises(ValueError, match="another origin"):
+        with pytest.raises(ValueError, match="cross-origin redirect"):
             connect(uri_of(server), address=address)
 
 
 def test_W1_redirections_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websockets, "MAX_REDIRECTS", 3)
-    with serving(process_request=to("/")) as server, pytest.raises(SecurityError):
+    with (
+        serving(process_request=to("/")) as server,
+        pytest.raises(SecurityError, match=r"^more than 3 redirects$"),
+    ):
+        connect(uri_of(server))
+
+
+def test_W1_redirections_are_not_followed_with_a_socket_that_was_given() -> None:
+    with serving(process_request=to("/there")) as server:
+        sock = socket.create_connection(server.socket.getsockname())
+        with sock, pytest.raises(ValueError, match=r"ws://a\.invalid/there with a preexisting"):
+            connect("ws://a.invalid/", sock=sock)
+
+
+def test_W2_redirections_do_not_lead_away_from_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with (
+        running(unix_serve(echo, path, process_request=to("ws://b.invalid/there"))),
+        pytest.raises(ValueError, match=r"ws://b\.invalid/there with a Unix socket"),
+    ):
+        unix_connect(path)
+
+
+def test_W1_a_request_that_lost_what_it_needs_is_refused() -> None:
+    def process_request(_: ServerConnection, request: Request) -> None:
+        del request.headers["Sec-WebSocket-Key"]
+
+    with (
+        serving(process_request=process_request) as server,
+        pytest.raises(InvalidStatus, match="400"),
+    ):
         connect(uri_of(server))
 
 
@@ -762,6 +793,21 @@ def test_W1_shutdown_closes_connections_and_waits_for_handlers() -> None:
 
 def uri_of_port(client: ClientConnection) -> str:
     return f"ws://127.0.0.1:{client.remote_address[1]}/"
+
+
+def test_W1_what_has_arrived_at_a_shutdown_is_received() -> None:
+    received: list[Any] = []
+    may_go_on = threading.Event()
+
+    def handler(websocket: ServerConnection) -> None:
+        may_go_on.wait()
+        received.extend(websocket)
+
+    with running(serve(handler, "127.0.0.1", 0)) as server, connected(uri_of(server)) as client:
+        client.send("in time")
+        threading.Timer(0.05, may_go_on.set).start()
+        server.shutdown()
+    assert received == ["in time"]
 
 
 def test_W1_shutdown_says_what_it_is_told_to() -> None:
@@ -1858,6 +1904,37 @@ def test_W15_close_waits_close_timeout_at_most(seconds: float) -> None:
         assert seconds <= took(began) < seconds + 1
         assert client.close_code == 1006
         assert client.state is State.CLOSED
+        assert isinstance(client.protocol.close_exc.__cause__, TimeoutError)
+
+
+def test_W15_close_in_the_middle_of_a_message_in_parts_says_so() -> None:
+    """The peer is not left with half a message and a friendly goodbye."""
+    gate = threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "half"
+        gate.wait()
+        yield "half"
+
+    with both_ends() as (client, server), ThreadPoolExecutor() as threads:
+        sending = threads.submit(client.send, parts())
+        try:
+            assert next(iter(server.recv_streaming())) == "half"
+            client.close()
+        finally:
+            gate.set()
+        with pytest.raises(ConnectionClosedError) as raised:
+            sending.result()
+        assert raised.value.sent == Close(1011, "close during fragmented message")
+
+
+def test_W3_extensions_tell_whether_there_is_compression() -> None:
+    with both_ends() as (client, server):
+        ((mine,), (theirs,)) = client.protocol.extensions, server.protocol.extensions
+        assert isinstance(mine, PerMessageDeflate)
+        assert mine.local_max_window_bits == theirs.remote_max_window_bits
+    with both_ends(compression=None) as (client, server):
+        assert client.protocol.extensions == server.protocol.extensions == []
 
 
 def test_W15_close_sends_what_was_sent_before() -> None:

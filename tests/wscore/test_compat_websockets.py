@@ -21,6 +21,7 @@ from wscore import (
     HandshakeError,
     HandshakeInterrupted,
     HandshakeRejected,
+    InvalidURL,
     OpenTimeout,
     RedirectRefused,
 )
@@ -301,6 +302,7 @@ def caused(error: HandshakeError, cause: BaseException) -> HandshakeError:
     return error
 
 
+SENT_ON = CoreResponse(302, {"Location": "ws://b/"})
 SWITCHED = CoreResponse(101, {"Upgrade": "h2c", "Sec-WebSocket-Accept": "x"})
 
 
@@ -308,20 +310,25 @@ SWITCHED = CoreResponse(101, {"Upgrade": "h2c", "Sec-WebSocket-Accept": "x"})
     ("ours", "kind", "text"),
     [
         (OpenTimeout(3), TimeoutError, "timed out during opening handshake"),
-        (RedirectRefused(CoreResponse(302), "no"), w.SecurityError, "no"),
+        (RedirectRefused(CoreResponse(302), "no"), w.InvalidStatus, "HTTP 302"),
+        (RedirectRefused(SENT_ON, "more than max_redirects, 2"), w.SecurityError, "than 2 redir"),
+        (RedirectRefused(SENT_ON, "from wss to ws"), w.SecurityError, "non-secure URI ws://b/$"),
+        (RedirectRefused(SENT_ON, "away from unix_path"), ValueError, "ws://b/ with a Unix"),
+        (RedirectRefused(SENT_ON, "neither"), w.InvalidURI, "ws://b/ isn't .*: neither"),
+        (HandshakeRejected(SENT_ON), w.InvalidStatus, "HTTP 302"),
         (HandshakeRejected(CoreResponse(403)), w.InvalidStatus, "HTTP 403"),
         (CoreProxyError("no", CoreResponse(407)), w.InvalidProxyStatus, "HTTP 407"),
-        (CoreProxyError("odd", CoreResponse(200)), w.InvalidProxyMessage, "odd"),
-        (CoreProxyError("odd"), w.InvalidProxyMessage, "odd"),
+        (CoreProxyError("odd", CoreResponse(200)), w.InvalidProxyMessage, "from proxy$"),
+        (CoreProxyError("odd"), w.InvalidProxyMessage, "from proxy$"),
         (caused(CoreProxyError("odd"), OSError("socks")), w.ProxyError, "odd"),
         (HandshakeInterrupted("gone"), w.InvalidMessage, "did not receive"),
         (caused(HandshakeInterrupted("gone"), OSError("lost")), OSError, "lost"),
-        (BadHandshake("odd"), w.InvalidMessage, "odd"),
+        (BadHandshake("odd"), w.InvalidMessage, "HTTP response$"),
         (BadHandshake("lacks Connection: Upgrade", SWITCHED), w.InvalidUpgrade, "missing Conn"),
         (BadHandshake("lacks Upgrade: websocket", SWITCHED), w.InvalidUpgrade, "Upgrade.*: h2c"),
         (BadHandshake("Sec-WebSocket-Accept", SWITCHED), w.InvalidHeaderValue, "Accept.*: x"),
         (BadHandshake("chooses a subprotocol", SWITCHED), w.NegotiationError, "subprotocol"),
-        (BadHandshake("HTTP/1.0", SWITCHED), w.InvalidMessage, "HTTP/1.0"),
+        (BadHandshake("HTTP/1.0", SWITCHED), w.InvalidMessage, "HTTP response$"),
     ],
 )
 def test_a_failed_handshake_is_told_as_theirs(
@@ -333,8 +340,78 @@ def test_a_failed_handshake_is_told_as_theirs(
         raise error
 
 
-def test_an_end_of_the_stream_is_what_a_failed_handshake_is_caused_by() -> None:
-    assert isinstance(w.failed(HandshakeInterrupted("gone")).__cause__, EOFError)
+def test_a_redirection_is_not_followed_with_a_socket_that_was_given() -> None:
+    error = w.failed(HandshakeRejected(SENT_ON), "ws://a/", is_fixed=True)
+    assert str(error) == "cannot follow redirect to ws://b/ with a preexisting socket"
+    refusal = w.failed(HandshakeRejected(CoreResponse(401, {"Location": "/"})), is_fixed=True)
+    assert isinstance(refusal, w.InvalidStatus)
+
+
+@pytest.mark.parametrize(
+    ("ours", "kind"),
+    [
+        (HandshakeInterrupted("gone"), EOFError),
+        (BadHandshake("odd"), ValueError),
+        (BadHandshake("a line is over max_header_line"), w.HeaderLineTooLong),
+        (BadHandshake("it has over max_headers"), w.TooManyHeaders),
+    ],
+)
+def test_what_is_wrong_with_a_message_is_its_cause_and_ours_is_behind_it(
+    ours: HandshakeError, kind: type[Exception]
+) -> None:
+    cause = w.failed(ours).__cause__
+    assert type(cause) is kind
+    assert cause.__cause__ is ours
+    assert str(cause) == str(ours)
+
+
+def test_a_peer_that_takes_too_long_to_close_is_a_cause() -> None:
+    reason = CloseReason(1000, "", CloseBy.LOCAL, Cause.CLOSED, CloseFrame(1000, ""))
+    assert w.closed(reason).__cause__ is None
+    assert isinstance(w.closed(reason, timed_out=True).__cause__, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("header", "side", "extensions"),
+    [
+        (None, w.Side.CLIENT, []),
+        ("", w.Side.SERVER, []),
+        (
+            "permessage-deflate; server_max_window_bits=10; client_no_context_takeover",
+            w.Side.CLIENT,
+            [w.PerMessageDeflate(False, True, 10, 15)],
+        ),
+        (
+            "permessage-deflate; server_max_window_bits=10; client_no_context_takeover",
+            w.Side.SERVER,
+            [w.PerMessageDeflate(True, False, 15, 10)],
+        ),
+    ],
+)
+def test_extensions_are_what_was_agreed_on(
+    header: str | None, side: w.Side, extensions: list[w.PerMessageDeflate]
+) -> None:
+    headers = {"Sec-WebSocket-Extensions": header} if header else {}
+    response = None if header is None else CoreResponse(101, headers)
+    assert w.extensions_of(response, side) == extensions
+
+
+def test_a_proxy_that_is_none_says_why() -> None:
+    error = InvalidURL("it has no host")
+    assert "scheme ftp isn't supported" in str(w.invalid_proxy("ftp://a", error))
+    assert str(w.invalid_proxy("http://", error)).endswith("it has no host")
+
+
+def test_a_request_may_be_changed_but_for_what_a_handshake_needs() -> None:
+    headers = {"Sec-WebSocket-Key": "x", "Origin": "a", "Sec-WebSocket-Protocol": "b"}
+    request = CoreRequest("/", "host", headers)
+    seen = w.Request("/", w.Headers(headers))
+    del seen.headers["Origin"]
+    after = w.changed(request, seen)
+    assert (after.origin, after.subprotocols) == (None, ("b",))
+    del seen.headers["Sec-WebSocket-Key"]
+    with pytest.raises(w.InvalidHeaderValue, match="missing Sec-WebSocket-Key"):
+        w.changed(request, seen)
 
 
 # --------------------------------------------------------------------------------- options
@@ -573,5 +650,5 @@ def test_credentials_are_a_pair_or_several() -> None:
 
 @pytest.mark.parametrize("credentials", [1, ["a"], [("a", 1)], ("a", "b", "c")])
 def test_what_is_no_credentials_is_refused(credentials: object) -> None:
-    with pytest.raises(TypeError, match="pair"):
+    with pytest.raises(TypeError, match="invalid credentials"):
         w.known_credentials(credentials)

@@ -19,6 +19,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMappi
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NewType, Protocol, TypeAlias, cast
+from urllib.parse import urljoin, urlsplit
 
 from . import (
     URL,
@@ -78,6 +79,7 @@ __all__ = [
     "Opcode",
     "Origin",
     "PayloadTooBig",
+    "PerMessageDeflate",
     "ProtocolError",
     "ProxyError",
     "Request",
@@ -706,6 +708,44 @@ class ServerPerMessageDeflateFactory(_Factory):
     require_client_max_window_bits: bool = False
 
 
+class Extension:
+    """What both sides agreed on besides the protocol itself."""
+
+    name: ExtensionName
+
+
+@dataclass(frozen=True)
+class PerMessageDeflate(Extension):
+    """What both sides agreed on for compression (RFC 7692), as one of them sees it."""
+
+    name = ExtensionName("permessage-deflate")
+
+    remote_no_context_takeover: bool
+    local_no_context_takeover: bool
+    remote_max_window_bits: int
+    local_max_window_bits: int
+
+
+def extensions_of(response: CoreResponse | None, side: Side) -> list[PerMessageDeflate]:
+    """The extensions that a response agrees on, which the handshake has checked: one, or none."""
+    header = None if response is None else response.headers.get("Sec-WebSocket-Extensions")
+    if not header:
+        return []
+    parameters: dict[str, str] = {}
+    for parameter in header.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        parameters[name.strip()] = value.strip(' "')
+    local, remote = ("client", "server") if side is Side.CLIENT else ("server", "client")
+    return [
+        PerMessageDeflate(
+            remote_no_context_takeover=f"{remote}_no_context_takeover" in parameters,
+            local_no_context_takeover=f"{local}_no_context_takeover" in parameters,
+            remote_max_window_bits=int(parameters.get(f"{remote}_max_window_bits", 15)),
+            local_max_window_bits=int(parameters.get(f"{local}_max_window_bits", 15)),
+        )
+    ]
+
+
 def config(
     *,
     subprotocols: Sequence[str] | None,
@@ -794,13 +834,18 @@ def check_close(code: int, reason: str) -> None:
 # ------------------------------------------------------------------- our exceptions as theirs
 
 
-def closed(reason: CloseReason) -> ConnectionClosed:
-    """How websockets says that a connection is closed, with what caused it as the cause."""
+def closed(reason: CloseReason, *, timed_out: bool = False) -> ConnectionClosed:
+    """How websockets says that a connection is closed, with what caused it as the cause.
+
+    :param timed_out: whether the peer took longer than ``close_timeout`` to close.
+    """
     rcvd, sent = _close(reason.close_received), _close(reason.close_sent)
     order = reason.by is CloseBy.PEER if rcvd and sent else None
     fine = all(frame is not None and frame.code in OK_CLOSE_CODES for frame in (rcvd, sent))
     error = (ConnectionClosedOK if fine else ConnectionClosedError)(rcvd, sent, order)
     error.__cause__ = reason.error or _cause(reason)
+    if timed_out and error.__cause__ is None:
+        error.__cause__ = TimeoutError("timed out while closing connection")
     return error
 
 
@@ -814,15 +859,19 @@ def _cause(reason: CloseReason) -> BaseException | None:
             return ProtocolError(reason.reason)
         case Cause.TOO_BIG:
             return PayloadTooBig(reason.reason)
-        case Cause.EOF:
+        case Cause.EOF | Cause.ABORTED | Cause.TRANSPORT_ERROR:
             return EOFError("unexpected end of stream")
         case Cause.SEND_TIMEOUT:
             return TimeoutError(reason.reason)
     return None
 
 
-def failed(error: HandshakeError) -> Exception:
-    """How websockets says that a connection did not open."""
+def failed(error: HandshakeError, uri: str = "", *, is_fixed: bool = False) -> Exception:
+    """How websockets says that a connection did not open.
+
+    :param uri: where the client wanted to go.
+    :param is_fixed: whether it was given a connected socket.
+    """
     cause = error.__cause__
     if isinstance(cause, OSError) and not isinstance(error, CoreProxyError):
         return cause
@@ -830,44 +879,79 @@ def failed(error: HandshakeError) -> Exception:
     match error:
         case OpenTimeout():
             translated = TimeoutError("timed out during opening handshake")
-        case RedirectRefused():
-            translated = SecurityError(error.why)
         case HandshakeRejected():
-            translated = InvalidStatus(_response(error.response))
+            translated = _rejected(error, uri, is_fixed=is_fixed)
         case CoreProxyError():
             translated = _proxy_error(error)
         case BadHandshake():
             translated = _breach(error)
         case _:
             translated = InvalidMessage("did not receive a valid HTTP response")
-            error = cast("HandshakeError", EOFError(str(error)))
-    translated.__cause__ = error
+            translated.__cause__ = EOFError(_WHERE_IT_ENDED.get(str(error), str(error)))
+    source = translated if translated.__cause__ is None else translated.__cause__
+    source.__cause__ = error
     return translated
+
+
+_WHERE_IT_ENDED = {
+    "the server ended the connection before it answered the opening handshake": (
+        "connection closed while reading HTTP status line"
+    )
+}
+
+
+def _rejected(error: HandshakeRejected, uri: str, *, is_fixed: bool) -> Exception:
+    """A response that is not 101: a refusal, or a redirection that is not followed."""
+    status = InvalidStatus(_response(error.response))
+    locations = error.response.headers.get_all("Location")
+    if len(locations) != 1:
+        return status
+    location = urljoin(uri, locations[0])
+    if not isinstance(error, RedirectRefused):
+        if not is_fixed or error.response.status not in (300, 301, 302, 303, 307, 308):
+            return status
+        return ValueError(f"cannot follow redirect to {location} with a preexisting socket")
+    if "max_redirects" in error.why:
+        return SecurityError(f"more than {error.why.rpartition(' ')[2]} redirects")
+    if "unix_path" in error.why:
+        return ValueError(f"cannot follow cross-origin redirect to {location} with a Unix socket")
+    if "from wss to ws" in error.why:
+        return SecurityError(f"cannot follow redirect to non-secure URI {location}")
+    return InvalidURI(location, error.why)
 
 
 def _proxy_error(error: CoreProxyError) -> ProxyError:
     if error.response is not None and not 200 <= error.response.status < 300:
         return InvalidProxyStatus(_response(error.response))
-    return InvalidProxyMessage(str(error)) if error.__cause__ is None else ProxyError(str(error))
+    if error.__cause__ is None:
+        return InvalidProxyMessage("did not receive a valid HTTP response from proxy")
+    return ProxyError(str(error))
 
 
 def _breach(error: BadHandshake) -> InvalidHandshake:
     """Which rule of the handshake a response breaks, as the message of ours names it."""
     text = str(error)
-    if error.response is None:
-        return InvalidMessage(f"did not receive a valid HTTP response: {text}")
-    headers = error.response.headers
-    for sign, kind in {
-        "Connection:": InvalidUpgrade,
-        "Upgrade:": InvalidUpgrade,
-        "Sec-WebSocket-Accept": InvalidHeaderValue,
-    }.items():
-        if sign in text:
-            name = sign.removesuffix(":")
-            return kind(name, headers.get(name))
-    if "subprotocol" in text or "extensions" in text or "Sec-WebSocket-Protocol" in text:
-        return NegotiationError(text)
-    return InvalidMessage(f"did not receive a valid HTTP response: {text}")
+    if error.response is not None:
+        headers = error.response.headers
+        for sign, kind in {
+            "Connection:": InvalidUpgrade,
+            "Upgrade:": InvalidUpgrade,
+            "Sec-WebSocket-Accept": InvalidHeaderValue,
+        }.items():
+            if sign in text:
+                name = sign.removesuffix(":")
+                return kind(name, headers.get(name))
+        if "subprotocol" in text or "extensions" in text or "Sec-WebSocket-Protocol" in text:
+            return NegotiationError(text)
+    malformed = InvalidMessage("did not receive a valid HTTP response")
+    malformed.__cause__ = _malformed(text)
+    return malformed
+
+
+def _malformed(text: str) -> Exception:
+    if "max_header_line" in text:
+        return HeaderLineTooLong(text)
+    return TooManyHeaders(text) if "max_headers" in text else ValueError(text)
 
 
 # ---------------------------------------------------------------------- URIs and messages
@@ -884,7 +968,16 @@ def parse_uri(uri: str) -> URL:
     try:
         return URL.parse(uri)
     except InvalidURL as error:
-        raise InvalidURI(uri, str(error)) from None
+        has_scheme = uri.lower().startswith(("ws:", "wss:"))
+        raise InvalidURI(uri, str(error) if has_scheme else "scheme isn't ws or wss") from None
+
+
+def invalid_proxy(proxy: object, error: InvalidURL) -> InvalidProxy:
+    """How websockets says that this is no proxy."""
+    scheme = urlsplit(str(proxy)).scheme
+    known = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+    why = str(error) if scheme in known else f"scheme {scheme} isn't supported"
+    return InvalidProxy(str(proxy), why)
 
 
 def to_message(message: object, text: bool | None) -> DataLike:
@@ -937,6 +1030,18 @@ def choose_subprotocol(offered: Sequence[str], known: Sequence[str]) -> Subproto
     raise NegotiationError(f"{found} subprotocol; expected one of {', '.join(known)}")
 
 
+def changed(request: CoreRequest, seen: Request) -> CoreRequest:
+    """The request as process_request left it.
+
+    :raises InvalidHeaderValue: it took away what a handshake needs.
+    """
+    after = CoreRequest(request.target, request.host, [*seen.headers.raw_items()])
+    for name in ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"):
+        if name in request.headers and name not in after.headers:
+            raise InvalidHeaderValue(name)
+    return after
+
+
 def switching(request: CoreRequest, subprotocol: str | None, date: str) -> Response:
     """What process_response sees of a response that accepts."""
     headers = Headers(Date=date, Upgrade="websocket", Connection="Upgrade")
@@ -979,7 +1084,7 @@ def known_credentials(credentials: object) -> dict[str, str]:
         pairs = [*pairs]
         if all(_is_pair(pair) for pair in pairs):
             return dict(cast("list[tuple[str, str]]", pairs))
-    raise TypeError("credentials must be a pair of str, or an iterable of such pairs")
+    raise TypeError(f"invalid credentials argument: {credentials}")
 
 
 def is_known(credentials: Mapping[str, str], username: str, password: str) -> bool:

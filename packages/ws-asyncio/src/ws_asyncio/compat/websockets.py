@@ -13,6 +13,7 @@ import asyncio
 import codecs
 import inspect
 import logging
+import math
 import os
 import platform
 import re
@@ -107,6 +108,7 @@ class Protocol:
         self.logger: LoggerLike = logger
         self.side: Final = Side[websocket._connection.role.name]
         self.handshake_exc: Exception | None = None
+        self._timed_out = False
 
     @property
     def state(self) -> State:
@@ -117,6 +119,11 @@ class Protocol:
     def subprotocol(self) -> Subprotocol | None:
         """The subprotocol agreed on, or None."""
         return cast("Subprotocol | None", self._websocket.subprotocol)
+
+    @property
+    def extensions(self) -> list[PerMessageDeflate]:
+        """The extensions agreed on: compression, or none."""
+        return _shared.extensions_of(self._websocket.response, self.side)
 
     @property
     def close_code(self) -> int | None:
@@ -137,7 +144,7 @@ class Protocol:
         reason = self._websocket.close_reason
         if reason is None:
             raise InvalidState("the connection isn't closed yet")
-        return _shared.closed(reason)
+        return _shared.closed(reason, timed_out=self._timed_out)
 
 
 class Connection:
@@ -176,6 +183,7 @@ class Connection:
         self._websocket: Final = protocol._websocket
         self.transport = cast("asyncio.Transport", self._websocket._transport)
         self._streaming = False
+        self._is_in_parts = False
 
     # ------------------------------------------------------------------------------ facts
 
@@ -343,6 +351,7 @@ class Connection:
                     await websocket._until_can_send_part()
                     connection.send_part(part, final=False, now=websocket._now())
                     websocket._settle()
+                    self._is_in_parts = True
                     end = "" if isinstance(part, str) else b""
                 if end is not None:
                     await websocket._until_can_send_part()
@@ -352,6 +361,7 @@ class Connection:
                     connection.fail(Cause.SEND_INTERRUPTED, now=websocket._now())
                 raise
             finally:
+                self._is_in_parts = False
                 websocket._settle()
 
     async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
@@ -415,24 +425,30 @@ class Connection:
         """Close the connection; wait until the transport is closed, ``close_timeout`` at most.
 
         What was sent before goes out first; what was received before can still be received.
-        Harmless if it is closing or closed. Cancelled, the connection goes on closing.
+        Harmless if it is closing or closed. Cancelled, the connection goes on closing. While
+        another task is in the middle of an iterable, the peer is told so with 1011.
 
         :param code: 1000-1003, 1007-1014 or 3000-4999.
         :param reason: at most 123 bytes of UTF-8.
         :raises ProtocolError: such a code or reason must not be sent.
         """
+        websocket = self._websocket
+        patience, began = websocket._connection.config.close_timeout, math.inf
         if self.state is State.OPEN:
             _shared.check_close(code, reason)
-            websocket = self._websocket
             try:
                 # What has arrived counts as received, and ours drops what comes from now on: the
                 # event loop looks at its sockets in one turn, and reads them in the next.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             finally:
-                websocket._connection.close(code, reason, now=websocket._now())
+                began = websocket._now()
+                if self._is_in_parts:
+                    code, reason = CloseCode.INTERNAL_ERROR, "close during fragmented message"
+                websocket._connection.close(code, reason, now=began)
                 websocket._settle()
         await self.wait_closed()
+        self.protocol._timed_out |= websocket._now() - began >= patience
 
     async def wait_closed(self) -> None:
         """Wait until the transport is closed. Cancelling it changes nothing."""
@@ -513,8 +529,7 @@ def _plain(logger: LoggerLike) -> logging.Logger:
 
 def _busy(method: str) -> ConcurrencyError:
     return ConcurrencyError(
-        f"cannot call {method} while another task runs recv or recv_streaming, or before a "
-        "message that is received in parts has ended"
+        f"cannot call {method} while another coroutine is already running recv or recv_streaming"
     )
 
 
@@ -681,11 +696,12 @@ class connect:  # noqa: N801  (used like a function)
             )
         except InvalidURL as error:
             # The URI was parsed before.
-            raise InvalidProxy(str(self._proxy), str(error)) from None
+            raise _shared.invalid_proxy(self._proxy, error) from None
         try:
             websocket = await client
         except HandshakeError as error:
-            failure = _shared.failed(error)
+            is_fixed = self._transport_options.get("sock") is not None
+            failure = _shared.failed(error, self.uri, is_fixed=is_fixed)
         else:
             return self._make(Protocol(websocket, self.logger), **self._connection_options)
         raise failure
@@ -776,8 +792,7 @@ class _Client(_connect):
         elif given.keys() & {"host", "port"}:
             if not destination.is_same_origin(self._destination):
                 raise ValueError(
-                    f"the server redirects to {url}, another origin, and host or port is given: "
-                    "leave them out to follow it"
+                    f"cannot follow cross-origin redirect to {url} with an explicit host or port"
                 )
             where = {"host": url.host, "port": url.port, **given}
             await loop.create_connection(lambda: link, **where, **options)
@@ -796,7 +811,7 @@ class _Client(_connect):
             if self._given_proxy.get("ssl", True) is None:
                 raise ValueError("proxy_ssl=None is incompatible with an https:// proxy")
         elif self._given_proxy.get("ssl") is not None:
-            raise ValueError(f"proxy_ssl is incompatible with a proxy of {proxy.scheme}://")
+            raise ValueError(f"proxy_ssl argument is incompatible with an {proxy.scheme}:// proxy")
 
 
 def _with_prefix(prefix: str, options: dict[str, Any]) -> list[str]:
@@ -867,8 +882,9 @@ class _Handshake:
         subprotocol = None
         if response is None and _shared.asks_upgrade(core_request):
             try:
-                _shared.check_origin(core_request.origin, self._origins)
-                subprotocol = self._choose(connection, core_request)
+                after = _shared.changed(core_request, request)
+                _shared.check_origin(after.origin, self._origins)
+                subprotocol = self._choose(connection, after)
                 response = _shared.switching(core_request, subprotocol, formatdate(usegmt=True))
             except InvalidOrigin as error:
                 response = self._failure(connection, HTTPStatus.FORBIDDEN, error)
@@ -933,17 +949,18 @@ class _Core(_Server):
             del self.fronts[websocket]
             connection.logger.info("connection closed")
 
-    def begin_closing(self, code: int, reason: str) -> None:
-        """Stop listening, refuse who is in the handshake, and close what is open."""
-        self._stop_listening()
+    def turn_away(self, code: int, reason: str) -> None:
+        """Refuse who is in the handshake; who is open leaves with this code and reason."""
         self._admission.drain(code, reason)
         for websocket in self._tasks.values():
             connection, now = websocket._connection, websocket._now()
-            if websocket.state is CoreState.CONNECTING and connection.request is not None:
+            if websocket.state is not CoreState.CONNECTING:
+                continue
+            if connection.request is None:
+                connection.close(code, reason, now=now)
+            else:
                 body = "The server is shutting down.\n"
                 connection.respond(CoreResponse(503, body=body), now=now)
-            else:
-                connection.close(code, reason, now=now)
             websocket._settle()
 
     async def _run(self, websocket: WebSocket) -> None:
@@ -1008,13 +1025,15 @@ class Server:
         if self._closing is None and self._listener is not None:
             self.logger.info("server closing")
             if close_connections:
-                self._core.begin_closing(code, reason)
-            else:
-                self._core._stop_listening()
-            self._closing = self.get_loop().create_task(self._close())
+                self._core.turn_away(code, reason)
+            self._core._stop_listening()
+            closing = self._close((code, reason) if close_connections else None)
+            self._closing = self.get_loop().create_task(closing)
 
-    async def _close(self) -> None:
+    async def _close(self, close: tuple[int, str] | None) -> None:
         assert self._listener is not None
+        if close is not None and (fronts := [*self._core.fronts.values()]):
+            await asyncio.wait([asyncio.ensure_future(each.close(*close)) for each in fronts])
         if running := self._core._other_tasks():
             await asyncio.wait(running)
         await self._core.close()

@@ -101,6 +101,7 @@ class Protocol:
         self._websocket: Final = websocket
         self.logger: LoggerLike = logger
         self.side: Final = Side[websocket._connection.role.name]
+        self._timed_out = False
 
     @property
     def state(self) -> State:
@@ -111,6 +112,11 @@ class Protocol:
     def subprotocol(self) -> Subprotocol | None:
         """The subprotocol agreed on, or None."""
         return cast("Subprotocol | None", self._websocket.subprotocol)
+
+    @property
+    def extensions(self) -> list[PerMessageDeflate]:
+        """The extensions agreed on: compression, or none."""
+        return _shared.extensions_of(self._websocket.response, self.side)
 
     @property
     def close_code(self) -> int | None:
@@ -131,7 +137,7 @@ class Protocol:
         reason = self._websocket.close_reason
         if reason is None:
             raise InvalidState("the connection isn't closed yet")
-        return _shared.closed(reason)
+        return _shared.closed(reason, timed_out=self._timed_out)
 
 
 class Connection:
@@ -175,6 +181,7 @@ class Connection:
         # Held by whoever receives, or sends in parts.
         self._receiving: Final = threading.Lock()
         self._fragmenting: Final = threading.Lock()
+        self._is_in_parts = False
         self._is_legacy = False
 
     # ------------------------------------------------------------------------------ facts
@@ -310,8 +317,8 @@ class Connection:
     def _begin_to_receive(self, method: str) -> None:
         if not self._receiving.acquire(blocking=False):
             raise ConcurrencyError(
-                f"cannot call {method} while another thread runs recv or recv_streaming, or "
-                "before a message that is received in parts has ended"
+                f"cannot call {method} while another thread is already running recv or "
+                "recv_streaming"
             )
 
     # ---------------------------------------------------------------------------- sending
@@ -373,6 +380,7 @@ class Connection:
                     websocket._until_can_send_part(math.inf)
                     core.send_part(message, final=False, now=time.monotonic())
                     websocket._settle()
+                    self._is_in_parts = True
                 end = "" if isinstance(message, str) else b""
             if end is not None:
                 with websocket._guard:
@@ -383,6 +391,7 @@ class Connection:
                 websocket._fail(Cause.SEND_INTERRUPTED)
             raise
         finally:
+            self._is_in_parts = False
             with websocket._guard:
                 websocket._leave_turn()
 
@@ -439,7 +448,8 @@ class Connection:
         """Close the connection; wait until the transport is closed, ``close_timeout`` at most.
 
         What was sent before goes out first; what was received before can still be received.
-        Harmless if it is closing or closed.
+        Harmless if it is closing or closed. While another thread is in the middle of an iterable,
+        the peer is told so with 1011.
 
         :param code: 1000-1003, 1007-1014 or 3000-4999.
         :param reason: at most 123 bytes of UTF-8.
@@ -451,7 +461,12 @@ class Connection:
             with self._websocket._guard:
                 # What has arrived counts as received, and ours drops what comes from now on.
                 self._websocket._read()
+            if self._is_in_parts:
+                code, reason = CloseCode.INTERNAL_ERROR, "close during fragmented message"
+            began = time.monotonic()
             self._websocket.close(code, reason)
+            patience = self._websocket._connection.config.close_timeout
+            self.protocol._timed_out |= time.monotonic() - began >= patience
         else:
             self._websocket.wait_closed()
 
@@ -567,7 +582,7 @@ def _plain(logger: LoggerLike) -> logging.Logger:
 
 
 def _fragmenting() -> ConcurrencyError:
-    return ConcurrencyError("cannot call send while another thread is sending an iterable")
+    return ConcurrencyError("cannot call send while another thread is already running send")
 
 
 def _as_text(parts: Iterable[object]) -> Iterator[object]:
@@ -743,9 +758,9 @@ class reconnect:  # noqa: N801  (used like a function)
             websocket = connector.open()
         except InvalidURL as error:
             # The URI was parsed before.
-            raise InvalidProxy(str(self.proxy), str(error)) from None
+            raise _shared.invalid_proxy(self.proxy, error) from None
         except HandshakeError as error:
-            failure = _shared.failed(error)
+            failure = _shared.failed(error, self.uri, is_fixed=self._sock is not None)
         else:
             protocol = Protocol(websocket, self.logger)
             try:
@@ -835,8 +850,8 @@ class _Connector(Connector):
         if self.options and not self._has_other_way(destination):
             if "address" in self.options and not destination.is_same_origin(self.destination):
                 raise ValueError(
-                    f"the server redirects to {destination.url}, another origin, and address is "
-                    "given: leave it out to follow it"
+                    f"cannot follow cross-origin redirect to {destination.url} with an explicit "
+                    "host and port"
                 )
             address = destination.url.host, destination.url.port
             options = {"address": address, "timeout": remaining(deadline), **self.options}
@@ -999,8 +1014,9 @@ class _Handshake:
         subprotocol = None
         if response is None and _shared.asks_upgrade(core_request):
             try:
-                _shared.check_origin(core_request.origin, self.origins)
-                subprotocol = self._choose(connection, core_request)
+                after = _shared.changed(core_request, request)
+                _shared.check_origin(after.origin, self.origins)
+                subprotocol = self._choose(connection, after)
                 response = _shared.switching(core_request, subprotocol, formatdate(usegmt=True))
             except InvalidOrigin as error:
                 response = _failure(connection, HTTPStatus.FORBIDDEN, error)
@@ -1156,14 +1172,16 @@ class _Core(_Server):
         self._join(math.inf)
 
     def turn_away(self) -> None:
-        """Refuse who waits for the answer to a request."""
+        """Refuse who waits for the answer to a request; what has arrived counts as received."""
         for websocket, _ in self._other_threads().values():
             core = websocket._connection
             with websocket._guard:
                 if core.request is not None and websocket.state is CoreState.CONNECTING:
                     refusal = CoreResponse(503, body="The server is shutting down.\n")
                     core.respond(refusal, now=time.monotonic())
-                websocket._settle()
+                    websocket._settle()
+                elif websocket.state is CoreState.OPEN:
+                    websocket._read()
 
     def _stop_listening(self) -> None:
         self._closed = True
