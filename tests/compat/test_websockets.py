@@ -2136,6 +2136,47 @@ async def test_W3_broadcast_takes_messages_only_and_can_tell_what_failed() -> No
         broadcast([], "nobody", raise_exceptions=True)
 
 
+@pytest.mark.parametrize("raising", [False, True])
+@on_asyncio
+async def test_W3_broadcast_tells_who_could_not_be_written_to(
+    raising: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no way")
+
+    async with both_ends() as (client, server):
+        with monkeypatch.context() as patch:
+            patch.setattr(server._websocket, "_send_now", fail)
+            if raising:
+                with pytest.raises(ExceptionGroup, match="skipped broadcast") as raised:
+                    broadcast([server], "x", raise_exceptions=True)
+                assert isinstance(raised.value.exceptions[0].__cause__, OSError)
+            else:
+                broadcast([server], "x")
+        assert ("skipped broadcast" in caplog.text) is not raising
+        assert client.state is State.OPEN
+
+
+@on_asyncio
+async def test_W3_broadcast_reaches_who_is_sent_a_message_in_parts_behind_it() -> None:
+    gate = asyncio.Event()
+
+    async def parts() -> AsyncIterator[str]:
+        yield "a"
+        await gate.wait()
+        yield "b"
+
+    async with both_ends() as (client, server):
+        sending = asyncio.create_task(server.send(parts()))
+        receiving = client.recv_streaming()
+        assert await anext(receiving) == "a"
+        broadcast([server], "to all")
+        gate.set()
+        await sending
+        assert [part async for part in receiving] == ["b", ""]
+        assert await client.recv() == "to all"
+
+
 @on_asyncio
 async def test_W3_broadcast_does_not_wait_for_who_reads_nothing() -> None:
     options = {"ping_interval": SOON, "ping_timeout": 3 * SOON, "compression": None}

@@ -1928,6 +1928,21 @@ def test_W15_close_in_the_middle_of_a_message_in_parts_says_so() -> None:
         assert raised.value.sent == Close(1011, "close during fragmented message")
 
 
+def test_W1_ssl_context_is_the_former_name_of_ssl(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    renamed = "ssl_context was renamed to ssl"
+    with pytest.warns(DeprecationWarning, match=renamed):
+        server = serve(echo, "127.0.0.1", 0, ssl_context=server_tls)
+    with running(server):
+        uri = f"wss://127.0.0.1:{server.socket.getsockname()[1]}/"
+        options: dict[str, Any] = {"server_hostname": "localhost", "ssl_context": client_tls}
+        with pytest.warns(DeprecationWarning, match=renamed):
+            client = connect(uri, legacy=True, **options)
+        with client:
+            pass
+
+
 def test_W3_extensions_tell_whether_there_is_compression() -> None:
     with both_ends() as (client, server):
         ((mine,), (theirs,)) = client.protocol.extensions, server.protocol.extensions

@@ -567,7 +567,7 @@ def broadcast(
     :param message: str is sent as text, bytes-like as binary.
     :param text: True to send bytes that are UTF-8 as text, False to send str as binary.
     :param raise_exceptions: whether failures are raised, together, in an ExceptionGroup, in place
-        of being left out.
+        of being logged.
     :raises TypeError: the message is none.
     """
     prepared = Prepared(_shared.to_message(message, text))
@@ -577,7 +577,13 @@ def broadcast(
             try:
                 connection._websocket._send_now(prepared, None, None)
             except Exception as error:  # noqa: BLE001  (one must not keep the others from it)
-                failures.append(error)
+                why = format_exception_only(error)[0].strip()
+                failures.append(RuntimeError("failed to write message"))
+                failures[-1].__cause__ = error
+                if not raise_exceptions:
+                    connection.logger.warning(
+                        "skipped broadcast: failed to write message: %s", why
+                    )
     if raise_exceptions and failures:
         raise ExceptionGroup("skipped broadcast", failures)
 

@@ -716,10 +716,12 @@ class reconnect:  # noqa: N801  (used like a function)
         self.reconnect_delays = reconnect_delays
         self.logger: LoggerLike = logger or logging.getLogger("websockets.client")
         self._is_secure: Final = _shared.parse_uri(uri).secure
+        ssl = _ssl_of(ssl, kwargs, stacklevel=4)
         if not self._is_secure and ssl is not None:
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if proxy_ssl is not None and isinstance(proxy, str) and not proxy.startswith("https:"):
-            raise ValueError(f"proxy_ssl argument is incompatible with this proxy: {proxy}")
+            scheme = proxy.partition(":")[0]
+            raise ValueError(f"proxy_ssl argument is incompatible with an {scheme}:// proxy")
         self._config: Final = _shared.config(
             subprotocols=subprotocols,
             extensions=extensions,
@@ -870,8 +872,9 @@ class _Connector(Connector):
 def _path_of(options: dict[str, Any], sock: Socket | None) -> str | None:
     path: PathLike | None = options.pop("path", None)
     if (path is None) is (sock is None):
-        why = "missing path argument" if sock is None else "path is incompatible with sock"
-        raise ValueError(f"{why}: a Unix socket is the one or the other")
+        raise ValueError(
+            "missing path argument" if sock is None else "path is incompatible with sock"
+        )
     return None if path is None else os.fspath(path)
 
 
@@ -970,8 +973,17 @@ def unix_reconnect(
 
 
 def _uri(uri: str | None, options: Mapping[str, Any]) -> str:
-    scheme = "ws" if options.get("ssl") is None else "wss"
-    return f"{scheme}://localhost/" if uri is None else uri
+    is_secure = options.get("ssl", options.get("ssl_context")) is not None
+    return f"{'wss' if is_secure else 'ws'}://localhost/" if uri is None else uri
+
+
+def _ssl_of(
+    ssl: tls.SSLContext | None, options: dict[str, Any], *, stacklevel: int
+) -> tls.SSLContext | None:
+    if "ssl_context" not in options:
+        return ssl
+    warnings.warn("ssl_context was renamed to ssl", DeprecationWarning, stacklevel=stacklevel)
+    return cast("tls.SSLContext | None", options.pop("ssl_context"))
 
 
 # --------------------------------------------------------------------------------- servers
@@ -1311,6 +1323,7 @@ def serve(
             max_queue=max_queue,
         )
 
+    ssl = _ssl_of(ssl, kwargs, stacklevel=3)
     handshake = _Handshake(
         config.subprotocols,
         origins,
