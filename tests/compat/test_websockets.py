@@ -54,6 +54,7 @@ from ws_asyncio.compat.websockets import (
     InvalidHandshake,
     InvalidMessage,
     InvalidProxy,
+    InvalidProxyMessage,
     InvalidStatus,
     InvalidURI,
     NegotiationError,
@@ -474,6 +475,20 @@ async def test_W1_redirections_end(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(process_request=redirect(lambda: "/here")) as server:
         with pytest.raises(SecurityError, match=r"^more than 2 redirects$"):
             await connect(uri_of(server))
+
+
+@on_asyncio
+async def test_W5_a_proxy_that_hangs_up_answers_nothing_valid() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        with pytest.raises(InvalidProxyMessage, match="HTTP response from proxy") as raised:
+            await connect("ws://a.invalid/", proxy=f"http://127.0.0.1:{port}")
+        assert isinstance(raised.value.__cause__, EOFError)
 
 
 @on_asyncio

@@ -886,7 +886,14 @@ def failed(error: HandshakeError, uri: str = "", *, is_fixed: bool = False) -> E
         case BadHandshake():
             translated = _breach(error)
         case _:
-            translated = InvalidMessage("did not receive a valid HTTP response")
+            response = "did not receive a valid HTTP response"
+            is_proxy = str(error).startswith("the proxy ")
+            # What a proxy does is not tried again: process_exception().
+            translated = (
+                InvalidProxyMessage(f"{response} from proxy")
+                if is_proxy
+                else InvalidMessage(response)
+            )
             translated.__cause__ = EOFError(_WHERE_IT_ENDED.get(str(error), str(error)))
     source = translated if translated.__cause__ is None else translated.__cause__
     source.__cause__ = error
@@ -925,7 +932,7 @@ def _proxy_error(error: CoreProxyError) -> ProxyError:
         return InvalidProxyStatus(_response(error.response))
     if error.__cause__ is None:
         return InvalidProxyMessage("did not receive a valid HTTP response from proxy")
-    return ProxyError(str(error))
+    return ProxyError("failed to connect to SOCKS proxy")
 
 
 def _breach(error: BadHandshake) -> InvalidHandshake:
