@@ -361,6 +361,7 @@ def test_what_is_wrong_with_a_message_is_its_cause_and_ours_is_behind_it(
     ours: HandshakeError, kind: type[Exception]
 ) -> None:
     cause = w.failed(ours).__cause__
+    assert cause is not None
     assert type(cause) is kind
     assert cause.__cause__ is ours
     assert str(cause) == str(ours)
