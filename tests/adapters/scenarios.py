@@ -602,20 +602,23 @@ async def who_is_left_behind_in_the_middle_of_a_message_is_refused_more(runtime:
 
 @scenario
 async def a_large_message_is_received_in_many_parts(runtime: Runtime) -> None:
-    async with both_ends(runtime, max_message_size=4 * MIB, max_queue_bytes=MIB) as (
+    receiving = runtime.event()
+    async with both_ends(runtime, max_message_size=16 * MIB, max_queue_bytes=MIB) as (
         client,
         server,
     ):
 
         async def send() -> None:
-            await client.send(b"x" * 4 * MIB)
+            # Who came late would find all of it at once.
+            await receiving.wait()
+            await client.send(b"x" * 16 * MIB)
 
         async def receive() -> None:
+            receiving.set()
             parts = await parts_of(server)
             assert len(parts) > 2
-            assert sum(map(len, parts)) == 4 * MIB
+            assert sum(map(len, parts)) == 16 * MIB
 
-        # Who comes late finds more of it at once.
         await runtime.together(receive, send)
 
 
