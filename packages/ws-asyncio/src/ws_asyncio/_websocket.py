@@ -131,8 +131,7 @@ class WebSocket(Facts):
                 if message is not None:
                     self._settle()
                     return message
-                while not connection.can_receive:
-                    await self._change(self._can_receive)
+                await self._until(self._can_receive)
                 if (ready := connection.take_ready()) is not None:
                     return ready
 
@@ -255,7 +254,8 @@ class WebSocket(Facts):
         self._gone = False
         # Written to the transport and, as far as it tells, still there.
         self._in_flight = 0
-        # Something was written in this turn of the loop, or waits for its end to be written.
+        # A message was written alone since anything was read or written together; others wait for
+        # the end of this turn of the loop, to be written together.
         self._has_written = False
         self._will_write = False
         self._reading = True
@@ -392,16 +392,12 @@ class WebSocket(Facts):
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         while not ready():
-            await self._change(ready)
-
-    async def _change(self, ready: Callable[[], bool]) -> None:
-        """Wait until it was so."""
-        waiter = self._loop.create_future()
-        self._waiters[waiter] = ready
-        try:
-            await waiter
-        finally:
-            del self._waiters[waiter]
+            waiter = self._loop.create_future()
+            self._waiters[waiter] = ready
+            try:
+                await waiter
+            finally:
+                del self._waiters[waiter]
 
     async def _turn(self) -> None:
         self._fair_share.begin()
