@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wscore.rawpeer import BINARY, FIN, PING, TEXT, RawPeer, reason_of
+from tests.wscore.rawpeer import BINARY, CLOSE, FIN, PING, TEXT, RawPeer, reason_of
 from wsproto.frame_protocol import FrameDecoder, FrameProtocol, Opcode
 
 import wscore
-from wscore import Cause, Config, Connection, ConnectionClosed, Role, _pure
+from wscore import Cause, Config, Connection, ConnectionClosed, Prepared, Role, _pure
 from wscore._form import LANDS
 
 FORMS: list[ModuleType] = [_pure]
@@ -591,10 +591,15 @@ def test_a_message_goes_behind_what_waits_to_be_written() -> None:
     assert not connection.send_behind("alone")
     connection.send("first", now=0.0)
     assert connection.send_behind("second")
-    assert connection.send_behind(b"")
+    assert connection.send_behind(b"third")
+    assert not connection.send_behind(b"")
     assert not connection.send_behind(bytearray(b"to be copied"))
     assert not connection.send_behind(5)
-    assert peer.read() == [(FIN | TEXT, b"first"), (FIN | TEXT, b"second"), (FIN | BINARY, b"")]
+    assert peer.read() == [
+        (FIN | TEXT, b"first"),
+        (FIN | TEXT, b"second"),
+        (FIN | BINARY, b"third"),
+    ]
     assert not connection.send_behind("alone again")
 
 
@@ -608,9 +613,126 @@ def test_where_more_is_to_be_done_a_message_goes_the_long_way(config: Config) ->
 def test_over_the_mark_nothing_is_queued_behind() -> None:
     connection = RawPeer.opened(Config(max_send_buffer=10)).connection
     connection.send("first", now=0.0)
-    assert connection.send_behind("second")
+    assert not connection.send_behind("right up to it")
+    assert connection.can_send
+    assert connection.send_behind("2nd")
+    assert not connection.send_behind("up to it")
+
+
+def test_what_waits_for_a_message_in_parts_is_queued_behind_by_nobody() -> None:
+    connection = RawPeer.opened().connection
+    connection.send_part("begun", final=False, now=0.0)
+    assert not connection.send_behind("second")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_message_alone_is_shown_at_once(role: Role) -> None:
+    connection = RawPeer.opened(role=role).connection
+    size = 0
+    for number, message in enumerate(["text", b"binary", b"", "x" * 60_000]):
+        frame = connection.send_alone(message, now=float(number))
+        assert frame is not None
+        assert connection.data_to_send() == (frame,)
+        assert connection.deadline <= number + connection.config.send_timeout
+        assert connection.send_alone("another", now=float(number)) is None
+        size += len(frame)
+        connection.data_sent(len(frame), now=float(number))
+        assert not connection.want_write
+        assert connection.can_send
+    stats = connection.stats
+    assert (stats.messages_sent, stats.message_bytes_sent) == (4, 60_010)
+    assert (stats.frames_sent, stats.bytes_sent - stats.payload_bytes_sent) == (4, size - 60_010)
+
+
+def test_what_is_no_plain_message_is_not_shown_at_once() -> None:
+    connection = RawPeer.opened().connection
+    for message in (bytearray(b"to be copied"), 5, b"x" * 70_000):
+        assert connection.send_alone(message, now=0.0) is None
+    connection.send_part("begun", final=False, now=0.0)
+    assert connection.send_alone("whole", now=0.0) is None
+
+
+def test_a_message_alone_that_leaves_in_pieces_is_followed_by_others() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    first = connection.send_alone("first", now=0.0)
+    assert first is not None
+    connection.data_sent(3, now=0.0)
+    connection.send("second", now=0.0)
+    assert b"".join(connection.data_to_send()) == first[3:]
+    connection.data_sent(len(first) - 3, now=0.0)
+    assert peer.read() == [(FIN | TEXT, b"second")]
+
+
+def test_behind_a_message_alone_nothing_is_lost() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    first = connection.send_alone("first", now=0.0)
+    assert first is not None
+    assert not connection.send_behind("too soon")
+    connection.close(now=0.0)
+    connection.data_sent(len(first), now=0.0)
+    assert [opcode for opcode, _ in peer.read()] == [FIN | CLOSE]
+
+
+def test_a_message_alone_that_fills_the_buffer_is_the_last_one() -> None:
+    connection = RawPeer.opened(Config(max_send_buffer=10)).connection
+    frame = connection.send_alone("x" * 10, now=0.0)
+    assert frame is not None
     assert not connection.can_send
-    assert not connection.send_behind("third")
+    connection.data_sent(len(frame), now=0.0)
+    assert connection.can_send
+
+
+@pytest.mark.parametrize(
+    "config", [Config(idle_timeout=5.0), Config(overflow="raise"), Config(compression="deflate")]
+)
+def test_where_more_is_to_be_done_no_message_is_shown_at_once(config: Config) -> None:
+    extensions = "permessage-deflate" if config.compression else ""
+    connection = RawPeer.opened(config, extensions=extensions).connection
+    assert connection.send_alone("first", now=0.0) is None
+
+
+def test_an_input_says_whether_there_is_only_somebody_to_wake() -> None:
+    peer = RawPeer.opened(Config(max_queue=4, show_pings=True))
+    connection = peer.connection
+
+    def receive(head: int, payload: bytes = b"") -> bool:
+        return connection.receive_data(peer.frame(head, payload), now=0.0)
+
+    assert receive(FIN | TEXT, b"one")
+    assert receive(FIN | BINARY, b"two")
+    assert not receive(FIN | PING)
+    assert not connection.receive_data(peer.frame(FIN | TEXT, b"three")[:-1], now=0.0)
+    assert not receive(0xFF)
+    full = RawPeer.opened(Config(max_queue=1)).connection
+    assert not full.receive_data(peer.frame(FIN | TEXT, b"fills it"), now=0.0)
+    idle = RawPeer.opened(Config(idle_timeout=5.0)).connection
+    assert not idle.receive_data(peer.frame(FIN | TEXT, b"is no idleness"), now=0.0)
+    assert not connection.receive_data(b"", now=0.0)
+
+
+def test_encoded_in_advance_a_message_alone_is_shown_at_once_by_servers() -> None:
+    message = Prepared("for many")
+    server = RawPeer.opened().connection
+    frame = server.send_alone(message, now=0.0)
+    assert frame == b"\x81\x08for many"
+    assert RawPeer.opened().connection.send_alone(message, now=0.0) is frame
+    assert RawPeer.opened(role=Role.CLIENT).connection.send_alone(message, now=0.0) is None
+    large = Prepared(bytes(70_000))
+    assert RawPeer.opened().connection.send_alone(large, now=0.0) is None
+
+
+def test_in_a_batch_or_before_the_end_no_answer_is_shown_at_once() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    peer.send(FIN | TEXT, b"one")
+    assert connection.send_alone("answer", now=0.0) is None
+    assert peer.take_all() == ["one"]
+    peer.send(FIN | TEXT, b"two")
+    peer.end()
+    assert connection.take_ready() == "two"
+    assert connection.send_alone("answer", now=0.0) is None
 
 
 def test_closing_nothing_is_queued_behind() -> None:

@@ -1185,6 +1185,21 @@ def test_our_server_opens_with_wsproto_as_the_client(compression: str | None) ->
     assert handshake.leftover
 
 
+@pytest.mark.parametrize("subprotocol", [None, "b"])
+@pytest.mark.parametrize("headers", [{}, {"Server": "ours", "X-Y": "z; \xe9"}])
+def test_our_server_answers_what_wsproto_would(
+    subprotocol: str | None, headers: dict[str, str]
+) -> None:
+    peer = WSConnection(ConnectionType.CLIENT)
+    asked = peer.send(wsproto_events.Request("example.com", "/", subprotocols=["a", "b"]))
+    theirs = WSConnection(ConnectionType.SERVER)
+    theirs.receive_data(asked)
+    extra = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    assert server(asked).accept(Accept(subprotocol, headers)) == theirs.send(
+        wsproto_events.AcceptConnection(subprotocol=subprotocol, extra_headers=extra)
+    )
+
+
 def test_our_server_refuses_wsproto_as_the_client() -> None:
     peer = WSConnection(ConnectionType.CLIENT)
     handshake = server(peer.send(wsproto_events.Request("example.com", "/")))

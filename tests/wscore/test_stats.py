@@ -149,11 +149,11 @@ def test_a_fair_share_is_used_up_by_bytes_and_by_calls() -> None:
     stats = Stats()
     share = FairShare(stats)
     assert not share.used_up()
-    stats.bytes_sent += 65_536
+    stats.bytes_sent += 262_144
     assert share.used_up()
     share.begin()
     assert not share.used_up()
     asked = 0
     while not share.used_up():
         asked += 1
-    assert 10 < asked < 100
+    assert 100 < asked < 1000

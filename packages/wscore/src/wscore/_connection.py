@@ -259,32 +259,41 @@ class Connection:
 
     # --------------------------------------------------------------------------- inputs
 
-    def receive_data(self, data: bytes | bytearray | memoryview, *, now: float) -> None:
+    def receive_data(self, data: bytes | bytearray | memoryview, *, now: float) -> bool:
         """These bytes came in; ``b""`` means that the peer ended its side.
 
         The data is borrowed for the call: what has to be kept is copied. Never raises because of
         what is in it. More than :attr:`want_read` asked for is accepted, and held.
+
+        :returns: True if messages can be taken and every other output is as it was before: all
+            there is to settle is to wake whoever receives. False says nothing.
         """
         if self.state is _CLOSED or self._peer_ended:
-            return
-        if not len(data):
+            return False
+        size = len(data)
+        if not size:
             self._peer_ended = True
             self._receive_end(now)
-            return
-        self.stats.bytes_received += len(data)
+            return False
+        self.stats.bytes_received += size
         self._heard = now
-        if self._awaiting:
+        awaiting = self._awaiting
+        if awaiting:
             self._note_life()
+        inbox = self._inbox
         if self.state is _CONNECTING:
             self._receive_handshake(data, now)
-        elif self._inbox is not None and self._close_received is None:
-            if not self._inbox.feed(data):
+        elif inbox is not None and self._close_received is None:
+            if not inbox.feed(data):
                 self._advance(now)
-                return
+                return False
             if self._idles:
-                self._note_received(self._inbox, now)
+                self._note_received(inbox, now)
+            elif not awaiting:
+                return not inbox.full
             if self._awaiting:
                 self._time_pong(now)
+        return False
 
     def receive_buffer(self) -> memoryview | None:
         """Where the next bytes may be read into, or None: read anywhere, call ``receive_data``.
@@ -326,6 +335,10 @@ class Connection:
         if self.state is _CLOSED:
             return
         outbox = self._outbox
+        if outbox.left_alone(size):
+            self._writing = False
+            self._timers.send_by = INF
+            return
         for mark in outbox.left(size):
             if isinstance(mark, Ping):
                 self._note_ping_left(mark, now)
@@ -489,12 +502,30 @@ class Connection:
         """Queue a message behind others that wait to be written; False if there is more to it.
 
         What :meth:`send` would do with the message alone, in the common case and at less cost: no
-        output is another one afterwards but :attr:`can_send`. False, nothing was done.
+        output is another one afterwards. False, nothing was done.
         """
         if not self._writing or self._idles or self.state is not _OPEN:
             return False
-        outbox = self._outbox
-        return outbox.can_send and outbox.put_plain(message)
+        return self._outbox.put_behind(message)
+
+    def send_alone(self, message: object, *, now: float) -> bytes | None:
+        """Queue a message that can be written at once: its frame; None if there is more to it.
+
+        What :meth:`send` and :meth:`data_to_send` would do with the message, in the common case
+        and at less cost: nothing waits to be written, and none that came with the one that this
+        may be the answer to. None, nothing was done.
+        """
+        if self._writing or self._idles or self.state is not _OPEN:
+            return None
+        inbox = self._inbox
+        assert inbox is not None
+        if inbox.ready or inbox.end is not None:
+            return None
+        frame = self._outbox.show_alone(message)
+        if frame is not None:
+            self._writing = True
+            self._timers.send_by = now + self._send_timeout
+        return frame
 
     def offer(
         self, message: str | bytes | bytearray | memoryview | Prepared, *, now: float

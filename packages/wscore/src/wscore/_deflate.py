@@ -362,7 +362,7 @@ class Inflater:
     def __init__(self, bits: int, no_context_takeover: bool) -> None:
         self._bits = bits
         self._no_context_takeover = no_context_takeover
-        self._window = bytearray()
+        self._window: bytes | bytearray = b""
         self._zlib: zlib._Decompress | None = None
 
     def feed(self, data: BytesLike, into: bytearray, limit: int | float) -> bool:
@@ -398,7 +398,7 @@ class Inflater:
         if output != _MARK or not inflater.eof or inflater.unused_data:
             raise CorruptData("compressed message does not end as it must: truncated or too long")
         if self._no_context_takeover:
-            self._window.clear()
+            self._window = b""
 
     def _start(self) -> zlib._Decompress:
         # zlib would hold distances against a smaller window only from one call to the next: what
@@ -421,8 +421,10 @@ class Inflater:
                 into += output[: int(room)]
                 return False
             into += output
-            self._window += output[-window_size:]
-            del self._window[:-window_size]
+            window = self._window if isinstance(self._window, bytearray) else bytearray()
+            window += output[-window_size:]
+            del window[:-window_size]
+            self._window = window
             if inflater.eof:
                 # BFINAL=1: what follows begins at the next byte (sections 7.2.1 and 7.2.3.4).
                 self._zlib = None

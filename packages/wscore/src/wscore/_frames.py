@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from ._close import Cause, CloseFrame, Failure, decode_close
 from ._form import LANDS, Landing, decode_messages, encode, encode_messages, hop, mask
+from ._lazy import EMPTY
 from ._pure import header
 
 __all__ = ["encode", "encode_messages", "header", "mask"]
@@ -131,11 +132,11 @@ class Decoder:
         # buffer is hopped over; data frames behind the buffer, an incomplete header or control
         # frame behind those.
         self._looking = False
-        self._ahead = bytearray()
+        self._ahead: bytes | bytearray = b""
         self._tail = b""
         self._skip = 0
         self._stuck = False
-        self._found: list[Frame] = []
+        self._found: list[Frame] = EMPTY
         self._ended = False
 
     @property
@@ -450,14 +451,14 @@ class Decoder:
         """Nothing more is decoded: what follows a Close frame is nothing (section 5.5.1)."""
         self._ended = True
         self._buffer, self._at, self._tail = b"", 0, b""
-        self._ahead.clear()
+        self._ahead = b""
         self._landing = None
 
     # -- inside look_ahead
 
     def _take_found(self) -> list[Frame]:
-        found, self._found = self._found, []
-        return found
+        found, self._found = self._found, EMPTY
+        return found or []
 
     def _look_through(self) -> None:
         if not self._looking:
@@ -465,19 +466,22 @@ class Decoder:
             self._skip = self._rest
             unseen = self._buffer[self._at :]
             self._buffer, self._at = b"", 0
+            self._ahead = bytearray()
             self._hop(unseen)
 
     def _go_on(self) -> None:
         """The buffer is decoded: go on with what was hopped behind it, or last with the tail."""
         self._buffer = bytes(self._ahead)
-        self._ahead.clear()
+        self._ahead = bytearray()
         if not self._buffer:
             self._looking = False
+            self._ahead = b""
             self._buffer, self._tail = self._tail, b""
 
     def _hop(self, data: bytes | bytearray | memoryview) -> None:
         """Hop from header to header behind what was hopped before."""
         ahead = self._ahead
+        assert isinstance(ahead, bytearray)
         if self._stuck:
             ahead += data
             return
@@ -512,6 +516,7 @@ class Decoder:
             if closes and isinstance(decode_close(payload), Failure):
                 self._stuck = True
                 break
+            self._found = self._found or []
             self._found.append((head, payload, 0))
             self._ended = closes
             # What follows a Close frame is nothing (section 5.5.1).

@@ -16,11 +16,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Sequence
+from sys import intern
 from typing import Final, cast
 
 import h11
 from wsproto.connection import ConnectionType
-from wsproto.events import AcceptConnection, RejectConnection, RejectData
+from wsproto.events import RejectConnection, RejectData
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import generate_accept_token
 
@@ -306,7 +307,7 @@ class ServerHandshake:
         data = _switch_protocols(self.request, answer.subprotocol, extensions + extra)
         self.subprotocol = answer.subprotocol
         self.negotiated = negotiated
-        self.response = Response(101, _sent_headers(data))
+        self.response = Response(101, Headers.of_head(data))
         return data
 
     def refuse(self, response: Response) -> bytes:
@@ -329,7 +330,7 @@ class ServerHandshake:
         # It never sees the request: what is refused may be nothing that it could read.
         handshake = H11Handshake(ConnectionType.SERVER)
         head = handshake.send(RejectConnection(response.status, headers, has_body=True))
-        self.response = Response(int(response.status), _sent_headers(head), response.body)
+        self.response = Response(int(response.status), Headers.of_head(head), response.body)
         return head + handshake.send(RejectData(response.body, body_finished=True))
 
     def _negotiate(
@@ -377,7 +378,7 @@ class ClientHandshake:
             )
         )
         self._http.send(h11.EndOfMessage())
-        self.request = Request(request.target, request.host, _sent_headers(self.data))
+        self.request = Request(request.target, request.host, Headers.of_head(self.data))
         self.done = False
         self.error: HandshakeError | None = None
         self.response: Response | None = None
@@ -534,7 +535,15 @@ def _next_event(http: h11.Connection) -> object:
 
 def _decode_headers(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
     # RFC 9110 section 5.5: bytes beyond ASCII are opaque. Latin-1 keeps them apart.
-    return Headers((name.decode("ascii"), value.decode("latin-1")) for name, value in pairs)
+    headers = ((name.decode("ascii"), value.decode("latin-1")) for name, value in pairs)
+    # On most connections nearly all are the same.
+    return Headers(
+        (intern(name), value if name.lower() in _UNIQUE else intern(value))
+        for name, value in headers
+    )
+
+
+_UNIQUE: Final = {"sec-websocket-key", "cookie", "authorization"}
 
 
 def _tokens(headers: Headers, name: str) -> list[str]:
@@ -760,19 +769,19 @@ def _first_offered(subprotocols: Iterable[str], request: Request) -> str | None:
 def _switch_protocols(
     request: Request, subprotocol: str | None, extra: list[tuple[bytes, bytes]]
 ) -> bytes:
+    """What wsproto would answer; but it would read the request once more for that, which takes as
+    long as all the rest of a handshake.
+    """
+    key = request.headers["Sec-WebSocket-Key"].encode("ascii")
     headers = [
-        (b"Host", b"localhost"),
         (b"Upgrade", b"websocket"),
         (b"Connection", b"Upgrade"),
-        (b"Sec-WebSocket-Key", request.headers["Sec-WebSocket-Key"].encode("ascii")),
-        (b"Sec-WebSocket-Version", _VERSION.encode("ascii")),
+        (b"Sec-WebSocket-Accept", generate_accept_token(key)),
     ]
     if subprotocol is not None:
         headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
-    # Only what the answer depends on: wsproto would trip over some requests that are good.
-    handshake = H11Handshake(ConnectionType.SERVER)
-    handshake.initiate_upgrade_connection(headers, "/")
-    return handshake.send(AcceptConnection(subprotocol=subprotocol, extra_headers=extra))
+    lines = [b"%b: %b\r\n" % field for field in headers + extra]
+    return b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % b"".join(lines)
 
 
 def _refusal(status: int) -> Response:
@@ -794,10 +803,3 @@ def _refusal_headers(response: Response) -> list[tuple[bytes, bytes]]:
     # RFC 9110 section 7.8: who sends Upgrade names it in Connection.
     headers.append(("Connection", "close, Upgrade" if "Upgrade" in response.headers else "close"))
     return _encode_fields(Headers(headers))
-
-
-def _sent_headers(data: bytes) -> Headers:
-    """The headers of a head that was written here."""
-    lines = data.decode("latin-1").split("\r\n")[1:-2]
-    fields = (line.partition(": ") for line in lines)
-    return Headers((name, value) for name, _, value in fields)

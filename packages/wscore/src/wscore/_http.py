@@ -19,21 +19,43 @@ class Headers(Mapping[str, str]):
     :meth:`get_all` gives them apart and :meth:`pairs` everything as it was.
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_head", "_texts")
 
     def __init__(self, headers: HeadersLike = ()) -> None:
+        # Those of a head are read when they are asked for: most never are. Names and values in
+        # turn take a third of what pairs do, and each connection has some for all of its life.
+        self._head = b""
+        self._texts: tuple[str, ...]
         pairs: Iterable[tuple[str, str]]
         if isinstance(headers, Headers):
-            pairs = headers._pairs
-        elif isinstance(headers, Mapping):
+            self._head, self._texts = headers._head, headers._texts
+            return
+        if isinstance(headers, Mapping):
             # For type checkers: an iterable of pairs might be a mapping, too.
             pairs = cast("Mapping[str, str]", headers).items()
         else:
             pairs = headers
-        self._pairs: tuple[tuple[str, str], ...] = tuple((name, value) for name, value in pairs)
+        self._texts = tuple(text for name, value in pairs for text in (name, value))
         for name, value in self._pairs:
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError(f"a header must be a pair of str, not {(name, value)!r}")
+
+    @classmethod
+    def of_head(cls, head: bytes) -> Headers:
+        """Not public: the headers of a head that was written here."""
+        self = cls()
+        self._head = head
+        return self
+
+    @property
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        if self._head:
+            lines = self._head.decode("latin-1").split("\r\n")[1:-2]
+            fields = (line.partition(": ") for line in lines)
+            self._texts = tuple(text for name, _, value in fields for text in (name, value))
+            self._head = b""
+        texts = iter(self._texts)
+        return zip(texts, texts, strict=True)
 
     def __getitem__(self, name: str) -> str:
         values = self.get_all(name)
@@ -68,7 +90,12 @@ class Headers(Mapping[str, str]):
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Every header as it was sent, in order."""
-        return self._pairs
+        return tuple(self._pairs)
+
+
+def as_headers(headers: HeadersLike) -> Headers:
+    """The same as :class:`Headers`, which never change."""
+    return headers if type(headers) is Headers else Headers(headers)
 
 
 # The three values below take headers in any form and hold them in one: hence their own __init__.
@@ -95,7 +122,7 @@ class Request:
     def __init__(self, target: str, host: str, headers: HeadersLike = ()) -> None:
         object.__setattr__(self, "target", target)
         object.__setattr__(self, "host", host)
-        object.__setattr__(self, "headers", Headers(headers))
+        object.__setattr__(self, "headers", as_headers(headers))
 
     @property
     def path(self) -> str:
@@ -135,7 +162,7 @@ class Response:
 
     def __init__(self, status: int, headers: HeadersLike = (), body: bytes | str = b"") -> None:
         object.__setattr__(self, "status", status)
-        object.__setattr__(self, "headers", Headers(headers))
+        object.__setattr__(self, "headers", as_headers(headers))
         object.__setattr__(self, "body", body.encode() if isinstance(body, str) else body)
 
 
@@ -152,7 +179,7 @@ class Accept:
 
     def __init__(self, subprotocol: str | None = None, headers: HeadersLike = ()) -> None:
         object.__setattr__(self, "subprotocol", subprotocol)
-        object.__setattr__(self, "headers", Headers(headers))
+        object.__setattr__(self, "headers", as_headers(headers))
 
 
 def split_tokens(value: str) -> list[str]:

@@ -48,7 +48,7 @@ class Inbox:
         *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
         *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
         *("_opcode", "_compressed", "_data", "_checked", "_total", "_ends", "begun"),
-        *("_streaming", "_dropping", "_over", "_lost", "answering", "lands"),
+        *("_streaming", "_dropping", "_over", "_lost", "answering", "lands", "_keeps_fragments"),
     )
 
     def __init__(
@@ -74,6 +74,7 @@ class Inbox:
         self.full = False
         self._high, self._low = config.queue_marks
         self._high_bytes, self._low_bytes = config.queue_byte_marks
+        self._keeps_fragments = config.keep_fragments
         # The message that is arriving: its opcode (0 = none), what there is of it, how much of
         # that is known to be whole characters, and its size with the parts already taken.
         self._opcode = 0
@@ -247,7 +248,7 @@ class Inbox:
             # The frame that ends it has all of it: nothing needs to be copied.
             return self._complete(payload)
         failure = self._gather(payload)
-        if self._config.keep_fragments and not rest and not self._dropping:
+        if self._keeps_fragments and not rest and not self._dropping:
             self._ends = put(self._ends, self._total)
         if failure is None and final:
             failure = self._complete_gathered()
@@ -362,19 +363,23 @@ class Inbox:
         return _joined(message) if isinstance(message, deque) else message
 
     def take_ready(self) -> Message | None:
-        """The first message, unless taking it lets decoding go on or ends a reception in parts."""
+        """The first message, unless taking it lets decoding go on, or it is taken in parts."""
         queue = self._queue
-        if not queue or self._streaming:
+        if not queue:
+            self.answering = False
             return None
-        message, size = queue[0]
-        if isinstance(message, deque):
+        if self._streaming or self._keeps_fragments:
             return None
-        if self.full and len(queue) <= self._low + 1 and self._size - size <= self._low_bytes:
+        if (
+            self.full
+            and len(queue) <= self._low + 1
+            and self._size - queue[0][1] <= self._low_bytes
+        ):
             return None
-        del queue[0]
+        message, size = queue.popleft()
         self._size -= size
         self.answering = True
-        return message
+        return cast("Message", message)
 
     def take_part(self) -> Part | None:
         """What there is of the first message, or None."""
@@ -431,6 +436,7 @@ class Inbox:
             self._dropping = True
             self._ends = EMPTY
             self._check_text(final=False)
+        self.answering = False
 
     # -- outputs
 
@@ -447,7 +453,7 @@ class Inbox:
     @property
     def part_ready(self) -> bool:
         """Whether :meth:`take_part` has a part of the arriving message."""
-        if self._config.keep_fragments and not self._paced:
+        if self._keeps_fragments and not self._paced:
             return bool(self._ends)
         return not self._dropping and (self._takeable > 0 or self._decoder.landed > 0)
 

@@ -37,9 +37,14 @@ from ._stats import Stats
 __all__ = ["Prepared"]
 
 CHUNK = 65 * 1024
-"""Bytes shown to the transport at a time: what it holds can be overtaken by nothing, and its
-progress is only seen in whole chunks (64 KiB, the default high mark of asyncio's transports, and
-so much more that a message of as many bytes goes out at once)."""
+"""Bytes shown to the transport at a time, at first: what it holds can be overtaken by nothing, and
+its progress is only seen in whole chunks (64 KiB, the default high mark of asyncio's transports,
+and so much more that a message of as many bytes goes out at once)."""
+
+MAX_CHUNK = 8 * CHUNK
+"""Bytes shown at a time to a transport that takes them at once: each chunk is twice as large as
+the last then, since a system call costs as much as to copy some 100 KiB (measured; beyond half a
+MiB the memory for what is masked costs more than that)."""
 
 _MAX_CONTROL = 2 + 4 + MAX_PAYLOAD
 """Bytes of the longest control frame; kept free in a chunk, that one always fits."""
@@ -156,7 +161,7 @@ class Outbox:
         ),
         *("_keyed", "_open", "_behind", "_frame", "_frame_at", "_key", "_frame_ends"),
         *("_shown", "_shown_size", "_sent", "_marks", "_close", "_lost", "_plain"),
-        *("waiting", "_run", "_run_size", "_run_empty", "_headroom"),
+        *("waiting", "_run", "_run_size", "_run_empty", "_headroom", "_alone", "_chunk"),
     )
 
     def __init__(self, config: Config, stats: Stats, *, masked: bool) -> None:
@@ -180,13 +185,14 @@ class Outbox:
         # Messages not yet begun, except that one in parts stays until its last frame.
         self._lane: deque[_Plain | _Whole | _InParts] = EMPTY
         # The plain ones behind everything in there, most often all there are; how many of them
-        # are empty, which counts for a byte; and how many more bytes stay below the mark.
+        # are empty, which counts for a byte; and how many more bytes of such messages stay below
+        # the mark, if something waits that they can be put behind.
         self._run: list[_Plain] = []
         self._run_size = 0
         self._run_empty = 0
         self._headroom: int | float = 0
         self._lane_size = 0
-        self._keyed: dict[Hashable, _Whole] = {}
+        self._keyed: dict[Hashable, _Whole] | None = None
         self._open: _InParts | None = None
         # Bytes of the messages behind the one that is open.
         self._behind = 0
@@ -201,6 +207,9 @@ class Outbox:
         self._shown_size = 0
         self._sent = 0
         self._marks: list[tuple[int, Ping | str | list[_Plain] | None]] = []
+        self._chunk = CHUNK
+        # Bytes of the one message that is shown, if nothing came behind it.
+        self._alone = 0
         self._close: bytes | None = None
         self._lost = 0
 
@@ -254,6 +263,7 @@ class Outbox:
         self._end_run()
         self._lane = put(self._lane, whole)
         if key is not None:
+            self._keyed = self._keyed or {}
             self._keyed[key] = whole
         self._resize(whole, _weight(payload))
         self._note_level()
@@ -280,6 +290,62 @@ class Outbox:
         if self._headroom <= 0 or not self.waiting:
             self._note_level()
         return True
+
+    def put_behind(self, message: object) -> bool:
+        """The same, if also something else waits already and the mark is not reached by it."""
+        kind = type(message)
+        if kind is bytes:
+            opcode, payload = BINARY, cast(bytes, message)
+        elif kind is str:
+            opcode, payload = TEXT, cast(str, message).encode()
+        else:
+            return False
+        size = len(payload)
+        if not 0 < size < self._headroom:
+            return False
+        self._headroom -= size
+        self._run_size += size
+        self._run.append((opcode, payload))
+        return True
+
+    def show_alone(self, message: object) -> bytes | None:
+        """The frame of a plain message that goes out at once, as nothing else waits; or None."""
+        if not self._plain or self.waiting or self._open is not None:
+            return None
+        kind = type(message)
+        payload: bytes
+        prepared: Prepared | None = None
+        if kind is bytes:
+            head, payload = FIN | BINARY, cast(bytes, message)
+        elif kind is str:
+            head, payload = FIN | TEXT, cast(str, message).encode()
+        elif kind is Prepared and not self._masked:
+            prepared = cast(Prepared, message)
+            head, payload = FIN | prepared.opcode, prepared.payload
+        else:
+            return None
+        size = len(payload)
+        if size > CHUNK - _MAX_CONTROL:
+            return None
+        if prepared is not None:
+            frame = prepared.frame(head, payload)
+        else:
+            frame = encode(head, payload, self._entropy(4) if self._masked else None)
+        stats = self._stats
+        stats.messages_sent += 1
+        stats.message_bytes_sent += size
+        stats.payload_bytes_sent += size
+        stats.frames_sent += 1
+        self._shown = (frame,)
+        self._shown_size = size = len(frame)
+        self._marks.append((self._sent + size, None))
+        self.waiting = True
+        if size > stats.send_buffer_high_water or size >= self._high:
+            self._note_level()
+        # What is put in behind it has to look.
+        self._headroom = 0
+        self._alone = size
+        return frame
 
     def _end_run(self) -> None:
         """Something that is not plain comes behind it."""
@@ -318,12 +384,14 @@ class Outbox:
         """Our Close frame goes behind everything accepted; nothing follows it."""
         self._close = close
         self.waiting = True
+        self._alone = 0
 
     def fail(self, close: bytes) -> None:
         """Drop what is not begun; our Close frame goes behind the frame that is."""
         self._drop_lane()
         self._close = close
         self.waiting = True
+        self._alone = 0
 
     def drop(self) -> None:
         """The transport is lost: so is everything here. What was lost is still counted."""
@@ -331,10 +399,10 @@ class Outbox:
         self._lane = self._urgent = self._pongs = EMPTY
         self._forget_run()
         self._marks.clear()
-        self._shown, self._shown_size = (), 0
+        self._shown, self._shown_size, self._alone = (), 0, 0
         self._lane_size = self._urgent_size = self._pong_size = 0
         self._frame = self._close = self._open = None
-        self._keyed.clear()
+        self._keyed = None
 
     def _put_urgent(self, data: bytes, ping: Ping | None) -> None:
         self._urgent = put(self._urgent, (data, ping))
@@ -353,7 +421,7 @@ class Outbox:
     ) -> bool:
         if self._config.overflow is not Overflow.REPLACE:
             raise ValueError('a key is for connections with overflow="replace"')
-        queued = self._keyed.get(key)
+        queued = self._keyed.get(key) if self._keyed is not None else None
         if queued is None:
             return False
         growth = _weight(payload) - _weight(queued.payload)
@@ -396,7 +464,7 @@ class Outbox:
         self._lost += len(self._lane) + len(self._run)
         self._lane = EMPTY
         self._forget_run()
-        self._keyed.clear()
+        self._keyed = None
         self._lane_size = 0
         self._open = None
 
@@ -445,8 +513,9 @@ class Outbox:
 
     def _note_level(self) -> None:
         self.waiting = True
+        self._alone = 0
         buffered = self.buffered
-        self._headroom = self._high - buffered
+        self._headroom = self._high - buffered if self._plain and self._open is None else 0
         if buffered > self._stats.send_buffer_high_water:
             self._stats.send_buffer_high_water = buffered
         if buffered >= self._high:
@@ -480,13 +549,31 @@ class Outbox:
             self._headroom = 0
         return self._shown
 
+    def left_alone(self, size: int) -> bool:
+        """All that was shown has left, if that was one message and nothing else waits."""
+        if size != self._alone or not size:
+            return False
+        self._alone = 0
+        self._stats.bytes_sent += size
+        self._sent += size
+        self._shown, self._shown_size = _NOTHING, 0
+        self._marks.clear()
+        self.waiting = False
+        self.can_send = self.can_send_part = True
+        return True
+
     def left(self, size: int) -> list[Ping | str]:
         """The first ``size`` of the shown bytes have left; returns whose last byte was there."""
         if not 0 <= size <= self._shown_size:
             raise ValueError(
                 f"{size} bytes cannot have been sent: data_to_send() showed {self._shown_size}"
             )
+        if size < self._shown_size:
+            self._chunk = CHUNK
+        elif size * 2 > self._chunk:
+            self._chunk = min(size * 2, MAX_CHUNK)
         self._stats.bytes_sent += size
+        self._alone = 0
         self._shown_size -= size
         self._sent += size
         self._shown = (memoryview(self._shown[0])[size:],) if self._shown_size else _NOTHING
@@ -500,8 +587,9 @@ class Outbox:
                 gone.append(mark)
         del self._marks[:count]
         self._note_level()
-        if not self._shown_size:
-            self.waiting = self.want_write
+        if not self._shown_size and not self.want_write:
+            self.waiting = False
+            self._headroom = 0
         return gone
 
     def _fill(self) -> None:
@@ -511,7 +599,7 @@ class Outbox:
             return
         pieces: list[bytes | memoryview] = []
         end = self._sent
-        limit = end + CHUNK - _MAX_CONTROL
+        limit = end + self._chunk - _MAX_CONTROL
         # Less than four bytes of room would bring the mask out of step.
         while (room := limit - end) >= 4:
             if self._frame is not None:
@@ -576,7 +664,7 @@ class Outbox:
         if len(self._run) > 1:
             # What was put in behind the first did not look at the high water mark.
             self._note_level()
-        data, run = self._begin_run(CHUNK - _MAX_CONTROL)
+        data, run = self._begin_run(self._chunk - _MAX_CONTROL)
         self._shown = (data,)
         self._shown_size = size = len(data)
         if self._frame is None:
@@ -645,7 +733,7 @@ class Outbox:
         payload = entry.payload
         self._lane_size -= _weight(payload)
         stats.message_bytes_sent += len(payload)
-        if entry.key is not None:
+        if entry.key is not None and self._keyed is not None:
             del self._keyed[entry.key]
         self._frame_ends = True
         head = FIN | entry.opcode

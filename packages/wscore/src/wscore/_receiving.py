@@ -18,15 +18,17 @@ class Receiving:
     over, and the rest of the message is discarded.
 
     :ivar free: whether nobody receives, in parts or else.
+    :ivar in_parts: whether somebody receives in parts.
     """
 
-    __slots__ = ("_connection", "_parts", "_taken", "free")
+    __slots__ = ("_connection", "_parts", "_taken", "free", "in_parts")
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
         self._taken = False
         self._parts: object | None = None
         self.free = True
+        self.in_parts = False
 
     def __enter__(self) -> None:
         """Begin to receive.
@@ -40,7 +42,7 @@ class Receiving:
 
     def __exit__(self, *_: object) -> None:
         self._taken = False
-        self.free = self._parts is None
+        self.free = not self.in_parts
 
     def leave_parts(self, parts: object | None = None, *, now: float) -> None:
         """Whoever receives in parts has left, or is left behind; harmless if nobody does.
@@ -49,6 +51,7 @@ class Receiving:
         """
         if self._parts is not None and parts in (None, self._parts):
             self._parts = None
+            self.in_parts = False
             self.free = not self._taken
             self._connection.discard_rest(now=now)
 
@@ -75,6 +78,7 @@ class PartReceiver:
             self._begun = True
             receiving.leave_parts(now=now)
             receiving._parts = self
+            receiving.in_parts = True
             receiving.free = False
         if receiving._parts is not self:
             raise ConcurrencyError("another recv took over: this message was left")

@@ -42,7 +42,8 @@ class Timers:
     __slots__ = ("_earliest", "_running", "send_by")
 
     def __init__(self) -> None:
-        self._running: dict[Timer, float] = {}
+        # By timer; a dict would take twice the memory.
+        self._running = [INF] * (len(Timer) + 1)
         self._earliest = INF
         self.send_by = INF
 
@@ -57,38 +58,31 @@ class Timers:
         if timer is Timer.SEND:
             self.send_by = when
             return
-        if when == INF:
-            self.stop(timer)
-            return
         running = self._running
-        before = running.get(timer, INF)
+        before = running[timer]
         running[timer] = when
         if when <= self._earliest:
             self._earliest = when
         elif before == self._earliest:
-            self._earliest = min(running.values())
+            self._earliest = min(running)
 
     def stop(self, timer: Timer) -> None:
         """Stop a timer; harmless if it does not run."""
-        if timer is Timer.SEND:
-            self.send_by = INF
-        elif self._running.pop(timer, INF) == self._earliest:
-            self._earliest = min(self._running.values(), default=INF)
+        self.start(timer, INF)
 
     def stop_all(self) -> None:
         """Stop every timer."""
-        self._running.clear()
+        self._running = [INF] * (len(Timer) + 1)
         self._earliest = self.send_by = INF
 
     def when(self, timer: Timer) -> float:
         """When a timer is due; ``inf`` if it does not run."""
-        return self.send_by if timer is Timer.SEND else self._running.get(timer, INF)
+        return self.send_by if timer is Timer.SEND else self._running[timer]
 
     def take_due(self, now: float) -> tuple[Timer, float] | None:
         """Stop the earliest timer that is due and return it with the time it was set to."""
         if now < self.earliest or self.earliest == INF:
             return None
-        due = [(when, timer) for timer, when in self._running.items()]
-        when, timer = min([*due, (self.send_by, Timer.SEND)])
+        when, timer = min((self.when(timer), timer) for timer in Timer)
         self.stop(timer)
         return timer, when
