@@ -309,8 +309,10 @@ async def test_a_task_group_that_fails_with_the_end_of_its_connection_is_a_failu
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def fail(websocket: WebSocket) -> None:
-        await websocket.wait_closed()
-        raise LookupError("found a bug")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("found a bug")
 
     async def handler(websocket: WebSocket) -> None:
         async with asyncio.TaskGroup() as group:

@@ -166,6 +166,8 @@ class Server:
         self._config: Final = config
         self._listeners: Final[list[asyncio.Server]] = []
         self._tasks: Final[dict[asyncio.Task[None], WebSocket]] = {}
+        # One object for all of them.
+        self._forget: Final = self._tasks.pop
         self._closed = False
         self._ended: Final = asyncio.Event()
 
@@ -269,9 +271,9 @@ class Server:
             # It was accepted before, and its TLS handshake has ended only now.
             websocket.abort()
             return
-        task = websocket._loop.create_task(self._serve_one(websocket))
+        task = websocket._loop.create_task(self._serve_one(websocket), name="ws_asyncio.serve")
         self._tasks[task] = websocket
-        task.add_done_callback(self._tasks.pop)
+        task.add_done_callback(self._forget)
 
     async def _serve_one(self, websocket: WebSocket) -> None:
         """The life of a connection: handshake, handler, close. Raises nothing."""
@@ -307,6 +309,8 @@ class Server:
 
 
 class ServerLink(Link):
+    __slots__ = ("_server",)
+
     def __init__(self, websocket: WebSocket, server: Server) -> None:
         super().__init__(websocket)
         self._server: Final = server

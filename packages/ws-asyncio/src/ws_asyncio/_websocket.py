@@ -39,6 +39,8 @@ from wscore import (
     is_whole,
 )
 
+from ._waiting import Arrival
+
 __all__ = ["WebSocket", "tls_options"]
 
 
@@ -78,27 +80,24 @@ class WebSocket(Facts):
             nothing was sent, unless it is a later part of an iterable that is wrong.
         """
         connection = self._connection
-        if (
-            self._will_write
-            and key is None
-            and not self._send_turn.wanted
-            and not self._fair_share.used_up()
-            and connection.send_behind(message)
-        ):
-            if not connection.can_send:
-                self._settle()
-            return True
+        greedy = self._fair_share.used_up()
+        crowded = self._send_turn is not None and self._send_turn.wanted
+        if key is None and not greedy and not crowded:
+            if self._will_write:
+                if connection.send_behind(message):
+                    return True
+            elif self._write_alone(message):
+                return True
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
-            async with self._send_turn:
+            async with self._turn_to_send():
                 await self._send_parts(parts)
             return True
-        greedy = self._fair_share.used_up()
         if self._overflow is not _WAIT:
             if greedy:
                 await self._turn()
-        elif greedy or self._send_turn.wanted or not connection.can_send:
-            async with self._send_turn:
+        elif greedy or crowded or not connection.can_send:
+            async with self._turn_to_send():
                 await self._until_can_send()
                 return self._send_now(message, compress, key)
         return self._send_now(message, compress, key)
@@ -116,24 +115,26 @@ class WebSocket(Facts):
         if receiving.free and (ready := connection.take_ready()) is not None:
             return ready
         with receiving:
-            receiving.leave_parts(now=self._now())
+            if receiving.in_parts:
+                receiving.leave_parts(now=self._now())
+            if self._fair_share.used_up():
+                await self._turn()
+            if self._will_write and not connection.in_batch:
+                # What is behind it may be the end.
+                self._write_together()
             while True:
-                if self._fair_share.used_up():
-                    await self._turn()
-                if self._will_write and not connection.in_batch:
-                    # What is behind it may be the end.
-                    self._write_together()
-                try:
-                    message = connection.take_message(now=self._now())
-                except ConnectionClosed:
-                    self._settle()
-                    raise
-                if message is not None:
-                    self._settle()
+                if not connection.can_receive:
+                    await self._arrival
+                elif (message := self._take()) is not None:
                     return message
-                await self._until(self._can_receive)
                 if (ready := connection.take_ready()) is not None:
                     return ready
+
+    def _take(self) -> Message | None:
+        try:
+            return self._connection.take_message(now=self._now())
+        finally:
+            self._settle()
 
     def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the connection is closed.
@@ -254,9 +255,9 @@ class WebSocket(Facts):
         self._gone = False
         # Written to the transport and, as far as it tells, still there.
         self._in_flight = 0
-        # A message was written alone since anything was read or written together; others wait for
-        # the end of this turn of the loop, to be written together.
-        self._has_written = False
+        # When a message was last written alone, if nothing was read or written together since; and
+        # whether others wait for the end of this turn of the loop, to be written together.
+        self._written_at = -math.inf
         self._will_write = False
         self._reading = True
         # Bytes that the next read may bring.
@@ -264,17 +265,25 @@ class WebSocket(Facts):
         self._write_ended = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
-        # Who waits, and for what.
+        # Who waits to receive; who else waits, and for what.
+        self._arrival: Final = Arrival(loop)
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
-        self._send_turn = _SendTurn()
+        self._send_turn: _SendTurn | None = None
         self._receiving: Final = Receiving(connection)
         self._fair_share: Final = FairShare(connection.stats)
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
+        self._carry_out()
+        if self._arrival.awaited and self._connection.can_receive:
+            self._arrival.wake()
+
+    def _carry_out(self) -> None:
+        """The same, but for who waits to receive."""
         transport = self._transport
         if transport is not None:
-            self._write(transport)
+            if not (self._will_write and self._connection.can_send):
+                self._write(transport)
             self._obey(transport)
         self._arm()
         if self._waiters:
@@ -356,15 +365,26 @@ class WebSocket(Facts):
 
     def _on_data(self, data: memoryview) -> None:
         self._fair_share.begin()
-        self._has_written = False
-        self._connection.receive_data(data, now=self._now())
-        self._settle()
+        self._written_at = -math.inf
+        connection = self._connection
+        if connection.receive_data(data, now=self._now()):
+            if self._arrival.awaited:
+                self._arrival.wake_here()
+            if self._waiters:
+                self._wake()
+            return
+        self._carry_out()
+        if connection.can_receive:
+            self._arrival.wake_here()
 
     def _on_landed(self, size: int) -> None:
         self._fair_share.begin()
-        self._has_written = False
-        self._connection.received(size, now=self._now())
-        self._settle()
+        self._written_at = -math.inf
+        connection = self._connection
+        connection.received(size, now=self._now())
+        self._carry_out()
+        if connection.can_receive:
+            self._arrival.wake_here()
 
     def _on_end(self) -> None:
         self._connection.receive_data(b"", now=self._now())
@@ -377,15 +397,12 @@ class WebSocket(Facts):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wake()
+        self._settle()
 
     def _wake(self) -> None:
         for waiter, ready in self._waiters.items():
             if not waiter.done() and ready():
                 waiter.set_result(None)
-
-    def _can_receive(self) -> bool:
-        return self._connection.can_receive
 
     def _can_receive_part(self) -> bool:
         return self._connection.can_receive_part
@@ -398,10 +415,18 @@ class WebSocket(Facts):
                 await waiter
             finally:
                 del self._waiters[waiter]
+                if not self._waiters:
+                    # It would keep the memory for more of them.
+                    self._waiters.clear()
 
     async def _turn(self) -> None:
         self._fair_share.begin()
         await asyncio.sleep(0)
+
+    def _turn_to_send(self) -> _SendTurn:
+        if self._send_turn is None:
+            self._send_turn = _SendTurn()
+        return self._send_turn
 
     async def _until_can_send(self) -> None:
         if self._fair_share.used_up():
@@ -426,16 +451,40 @@ class WebSocket(Facts):
             raise
         # A lone message is written at once; more of them are together, once a turn: whoever has
         # another one to answer, or has just sent one, is likely to send more.
+        now = self._now()
         if not connection.can_send:
             self._settle()
-        elif self._has_written or connection.in_batch:
+        elif now - self._written_at < _IN_A_ROW or connection.in_batch:
             if not self._will_write:
                 self._will_write = True
                 self._loop.call_soon(self._write_together)
         else:
-            self._has_written = True
+            self._written_at = now
             self._write_now()
         return accepted
+
+    def _write_alone(self, message: object) -> bool:
+        """Send a message that is written at once; if there is more to it, nothing was done."""
+        now = self._now()
+        transport = self._transport
+        if (
+            now - self._written_at < _IN_A_ROW
+            or transport is None
+            or transport.is_closing()
+            or (frame := self._connection.send_alone(message, now=now)) is None
+        ):
+            return False
+        self._written_at = now
+        transport.write(frame)
+        # uvloop writes at the end of the turn; what it holds has not left.
+        left = transport.get_write_buffer_size()
+        if not left:
+            self._connection.data_sent(len(frame), now=now)
+            return True
+        self._in_flight = left = min(len(frame), left)
+        self._connection.data_sent(len(frame) - left, now=now)
+        self._settle()
+        return True
 
     def _write_now(self) -> None:
         """All there is to settle after a message was accepted."""
@@ -444,10 +493,14 @@ class WebSocket(Facts):
         self._arm()
 
     def _write_together(self) -> None:
-        self._has_written = self._will_write = False
-        self._settle()
+        if self._will_write:
+            self._written_at = -math.inf
+            self._will_write = False
+            self._settle()
 
     def _offer(self, message: Prepared) -> bool:
+        if self._write_alone(message):
+            return True
         try:
             accepted = self._connection.offer(message, now=self._now())
         except BaseException:
@@ -588,6 +641,9 @@ class _SendTurn(asyncio.Lock):
 # An attribute of an enumeration takes several times as long to look up.
 _KEEP: Final = Transport.KEEP
 _WAIT: Final = Overflow.WAIT
+
+_IN_A_ROW = 100e-6
+"""Seconds within which a message follows another in a row; to write one takes a tenth of that."""
 
 _SCRATCH_SIZE = 256 * 1024
 
