@@ -49,6 +49,8 @@ class Driven(Facts):
         self._blocked = False
         # When what waits for more to be written with it goes at the latest.
         self._flush_at = math.inf
+        # When a message was last written alone, if nothing was read or written together since.
+        self._written_at = -math.inf
         self._write_ended = False
         self._ending = False
         self._gone = False
@@ -85,6 +87,7 @@ class Driven(Facts):
         connection, stream = self._connection, self._stream
         if stream is not None and not self._ending:
             self._flush_at = math.inf
+            self._written_at = -math.inf
             try:
                 self._blocked = not stream.write(connection)
                 while stream.has_buffered and connection.want_read:
@@ -202,12 +205,15 @@ class Driven(Facts):
                 self._close_socket()
 
     def _read(self) -> None:
+        only_messages = False
+        self._written_at = -math.inf
         if self._stream is not None and not self._ending:
             try:
-                self._stream.read(self._connection)
+                only_messages = self._stream.read(self._connection)
             except OSError as error:
                 self._connection.transport_lost(error, now=time.monotonic())
-        self._settle()
+        if not only_messages or self._waiters or self._followers:
+            self._settle()
 
     def _hand_over(self) -> None:
         """Whoever drove has left: another one who waits drives, or the helper."""

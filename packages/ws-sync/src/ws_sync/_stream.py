@@ -51,25 +51,40 @@ class Stream:
             connection.data_sent(sent, now=time.monotonic())
         return True
 
-    def read(self, connection: Connection) -> None:
+    def write_alone(self, frame: bytes, connection: Connection, now: float) -> bool:
+        """The same with all that is to be written: a frame, which is shown already.
+
+        What cannot be written is left to :meth:`write`.
+        """
+        try:
+            sent = self.sock.send(frame)
+        except OSError:
+            return False
+        connection.data_sent(sent, now=now)
+        return sent == len(frame)
+
+    def read(self, connection: Connection) -> bool:
         """Read what is there, once, as much as the connection wants.
+
+        Returns what :meth:`wscore.Connection.receive_data` says: whether there is nothing to
+        settle but who receives.
 
         :raises OSError: it cannot be read.
         """
         size = connection.want_read
         if not size:
-            return
+            return False
         landing = connection.receive_buffer()
         buffer = _scratch.buffer[:size] if landing is None else landing
         try:
             received = self.sock.recv_into(buffer)
         except BlockingIOError:
-            return
+            return False
         now = time.monotonic()
         if landing is None or not received:
-            connection.receive_data(buffer[:received], now=now)
-        else:
-            connection.received(received, now=now)
+            return connection.receive_data(buffer[:received], now=now)
+        connection.received(received, now=now)
+        return False
 
     def end_write(self) -> None:
         """Say that nothing more will be written."""
@@ -144,7 +159,10 @@ class SecureStream(Stream):
             self._unsent = self._tls.write(data)
         return False
 
-    def read(self, connection: Connection) -> None:
+    def write_alone(self, frame: bytes, connection: Connection, now: float) -> bool:
+        return False
+
+    def read(self, connection: Connection) -> bool:
         self._fill()
         self.has_buffered = True
         while size := connection.want_read:
@@ -152,14 +170,15 @@ class SecureStream(Stream):
                 data = self._tls.read(min(size, CHUNK))
             except tls.SSLWantReadError:
                 self.has_buffered = False
-                return
+                break
             except (tls.SSLZeroReturnError, tls.SSLEOFError):
                 # With or without close_notify: what the frames say is what counts.
                 data = b""
                 self.has_buffered = False
             connection.receive_data(data, now=time.monotonic())
             if not data:
-                return
+                break
+        return False
 
     def end_write(self) -> None:
         """Nothing: TLS cannot end one side alone."""

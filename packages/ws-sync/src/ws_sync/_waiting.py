@@ -25,6 +25,8 @@ class Waker:
         # Of the two, only the first is there on every system.
         self._ends = None if hasattr(os, "eventfd") else socket.socketpair()
         self._number = -1
+        # What was waited for last, most often again and again: a socket's number, and events.
+        self._polled = -2, 0
         if self._ends is None:
             self._number = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         else:
@@ -72,38 +74,39 @@ class Waker:
         :param deadline: by :func:`time.monotonic`; ``inf``: none.
         :returns: whether the socket is ready.
         """
+        timeout = remaining(deadline)
+        if _POLLS:
+            return self._poll(sock, (_IN if read else 0) | (_OUT if write else 0), timeout)
         readers: list[_Descriptor] = [self, sock] if sock is not None and read else [self]
         writers = [sock] if sock is not None and write else []
-        timeout = remaining(deadline)
-        ready = _poll(readers, writers, timeout) if _POLLS else _select(readers, writers, timeout)
+        found = select.select(readers, writers, writers, timeout)
+        ready = {each.fileno() for some in found for each in some}
         if self.fileno() in ready:
             self.rest()
             ready.discard(self.fileno())
         return bool(ready)
 
+    def _poll(self, sock: _Descriptor | None, events: int, timeout: float | None) -> bool:
+        number = -1 if sock is None or not events else sock.fileno()
+        if self._polled != (number, events):
+            self._poller = select.poll()
+            self._poller.register(self.fileno(), _IN)
+            if number >= 0:
+                self._poller.register(number, events)
+            self._polled = number, events
+        # Rounded up: a wait that returns too soon is made again, and again.
+        ready = False
+        for found, _ in self._poller.poll(None if timeout is None else math.ceil(timeout * 1000)):
+            if found == number:
+                ready = True
+            else:
+                self.rest()
+        return ready
+
 
 _POLLS = hasattr(select, "poll")
-
-
-def _poll(
-    readers: list[_Descriptor], writers: list[_Descriptor], timeout: float | None
-) -> set[int]:
-    wanted = {each.fileno(): select.POLLIN for each in readers}
-    for each in writers:
-        wanted[each.fileno()] = wanted.get(each.fileno(), 0) | select.POLLOUT
-    poll = select.poll()
-    for number, events in wanted.items():
-        poll.register(number, events)
-    # Rounded up: a wait that returns too soon is made again, and again.
-    found = poll.poll(None if timeout is None else math.ceil(timeout * 1000))
-    return {number for number, _ in found}
-
-
-def _select(
-    readers: list[_Descriptor], writers: list[_Descriptor], timeout: float | None
-) -> set[int]:
-    found = select.select(readers, writers, writers, timeout)
-    return {each.fileno() for ready in found for each in ready}
+_IN = select.POLLIN if _POLLS else 1
+_OUT = select.POLLOUT if _POLLS else 2
 
 
 class _Mine(threading.local):

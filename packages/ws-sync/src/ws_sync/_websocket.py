@@ -73,6 +73,10 @@ class WebSocket(Driven):
             nothing was sent, unless it is a later part of an iterable that is wrong.
         :raises WebSocketTimeout: it took longer; nothing was sent.
         """
+        if key is None:
+            with self._guard:
+                if not self._senders and self._send_shortly(message):
+                    return True
         deadline = _deadline(timeout)
         if not is_whole(message):
             self._send_parts(as_parts(message, compress=compress, key=key), deadline)
@@ -102,24 +106,32 @@ class WebSocket(Driven):
         with self._guard:
             if receiving.free and (ready := connection.take_ready()) is not None:
                 return ready
-        deadline = _deadline(timeout)
-        with self._guard, receiving:
-            receiving.leave_parts(now=time.monotonic())
+            return self._receive(_deadline(timeout))
+
+    def _receive(self, deadline: float) -> Message:
+        """What :meth:`recv` does when no message is simply there."""
+        receiving, connection = self._receiving, self._connection
+        with receiving:
+            if receiving.in_parts:
+                receiving.leave_parts(now=time.monotonic())
+            if self._flush_at < math.inf and not connection.in_batch:
+                # What is behind it may be the end.
+                self._settle()
             while True:
-                if self._flush_at < math.inf and not connection.in_batch:
-                    # What is behind it may be the end.
-                    self._settle()
-                try:
-                    message = connection.take_message(now=time.monotonic())
-                except ConnectionClosed:
-                    self._settle()
-                    raise
-                if message is not None:
-                    self._settle()
+                if not connection.can_receive:
+                    self._until(self._can_receive, deadline)
+                elif (message := self._take()) is not None:
                     return message
-                self._until(self._can_receive, deadline)
                 if (ready := connection.take_ready()) is not None:
                     return ready
+
+    def _take(self) -> Message | None:
+        connection = self._connection
+        try:
+            return connection.take_message(now=time.monotonic())
+        finally:
+            if not (self._flush_at < math.inf and connection.in_batch and connection.can_send):
+                self._settle()
 
     def __iter__(self) -> Iterator[Message]:
         """Receive messages until the connection is closed.
@@ -282,6 +294,25 @@ class WebSocket(Driven):
             lambda: connection.can_send_part or connection.state is not State.OPEN, deadline
         )
 
+    def _send_shortly(self, message: object) -> bool:
+        """Send what there is little to say about; if there is more to it, nothing was done."""
+        connection, stream = self._connection, self._stream
+        if stream is None or self._ending:
+            return False
+        if self._flush_at < math.inf:
+            return connection.send_behind(message)
+        now = time.monotonic()
+        if now - self._written_at < _IN_A_ROW:
+            return False
+        frame = connection.send_alone(message, now=now)
+        if frame is None:
+            return False
+        if stream.write_alone(frame, connection, now):
+            self._written_at = now
+        else:
+            self._settle()
+        return True
+
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
@@ -291,8 +322,10 @@ class WebSocket(Driven):
         except BaseException:
             self._settle()
             raise
-        if connection.in_batch and connection.can_send:
-            # Answers to what came together are written together.
+        in_a_row = now - self._written_at < _IN_A_ROW
+        if (in_a_row or connection.in_batch) and connection.can_send:
+            # A lone message is written at once; more of them are together: whoever has another
+            # one to answer, or has just sent one, is likely to send more.
             self._flush_soon(now)
         else:
             self._settle()
@@ -300,6 +333,8 @@ class WebSocket(Driven):
 
     def _offer(self, message: Prepared) -> bool:
         with self._guard:
+            if self._send_shortly(message):
+                return True
             try:
                 return self._connection.offer(message, now=time.monotonic())
             finally:
@@ -356,6 +391,10 @@ class _Parts(Iterator[Message]):
         with self._websocket._guard:
             self._receiver.leave(now=time.monotonic())
             self._websocket._settle()
+
+
+_IN_A_ROW = 100e-6
+"""Seconds within which a message follows another in a row; to write one takes a tenth of that."""
 
 
 def _deadline(timeout: float | None) -> float:
