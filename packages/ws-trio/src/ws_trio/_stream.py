@@ -41,6 +41,10 @@ class Carrier:
         """Write what goes without waiting; whether that was everything."""
         return False
 
+    def write_alone(self, frame: bytes, now: float) -> bool:
+        """The same with all that is to be written: a frame, which is shown already."""
+        return False
+
     async def write(self) -> None:
         """Write some of it. Cancelled, nobody knows how much: abort the connection."""
         data = b"".join(self.connection.data_to_send())
@@ -51,10 +55,14 @@ class Carrier:
             self.connection.data_sent(len(chunk), now=trio.current_time())
         self.is_writing = False
 
-    async def read(self) -> None:
-        """Wait for something to read, and hand it to the connection."""
+    async def read(self) -> bool:
+        """Wait for something to read, and hand it to the connection.
+
+        Returns what :meth:`wscore.Connection.receive_data` says: whether there is nothing to
+        settle but who receives.
+        """
         data = await self.stream.receive_some(min(CHUNK, self.connection.want_read))
-        self.connection.receive_data(data, now=trio.current_time())
+        return self.connection.receive_data(data, now=trio.current_time())
 
     def interrupt_read(self) -> None:
         """Let whoever waits in :meth:`read` come back, if anybody may."""
@@ -98,6 +106,14 @@ class SocketCarrier(Carrier):
             connection.data_sent(sent, now=trio.current_time())
         return True
 
+    def write_alone(self, frame: bytes, now: float) -> bool:
+        try:
+            sent = self._socket.send(frame)
+        except BlockingIOError:
+            return False
+        self.connection.data_sent(sent, now=now)
+        return sent == len(frame)
+
     async def write(self) -> None:
         with suppress(trio.ClosedResourceError):
             await trio.lowlevel.wait_writable(self._trio_socket)
@@ -110,31 +126,31 @@ class SocketCarrier(Carrier):
         if self._is_awaited:
             trio.lowlevel.notify_closing(self._trio_socket)
 
-    async def read(self) -> None:
+    async def read(self) -> bool:
         self._is_awaited = True
         try:
             await trio.lowlevel.wait_readable(self._trio_socket)
         except trio.ClosedResourceError:
             if self._trio_socket.fileno() < 0:
                 raise
-            return
+            return False
         finally:
             self._is_awaited = False
         connection = self.connection
         size = connection.want_read
         if not size or self._closed:
-            return
+            return False
         landing = connection.receive_buffer()
         buffer = _scratch.buffer[:size] if landing is None else landing
         try:
             received = self._socket.recv_into(buffer)
         except BlockingIOError:
-            return
+            return False
         now = trio.current_time()
         if landing is None or not received:
-            connection.receive_data(buffer[:received], now=now)
-        else:
-            connection.received(received, now=now)
+            return connection.receive_data(buffer[:received], now=now)
+        connection.received(received, now=now)
+        return False
 
     async def end_write(self) -> None:
         self.write_ended = True

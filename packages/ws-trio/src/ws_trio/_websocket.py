@@ -77,12 +77,16 @@ class WebSocket(Facts, trio.abc.AsyncResource):
             nothing was sent, unless it is a later part of an iterable that is wrong.
         """
         await checkpoint_if_cancelled()
+        connection = self._connection
+        if key is None and not self._send_turn.locked() and self._send_shortly(message):
+            await self._let_others_run()
+            return True
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
             async with self._send_turn:
                 await self._send_parts(parts)
             return True
-        crowded = self._send_turn.locked() or not self._connection.can_send
+        crowded = self._send_turn.locked() or not connection.can_send
         if crowded and self._overflow is Overflow.WAIT:
             async with self._send_turn:
                 await self._until_can_send()
@@ -106,26 +110,28 @@ class WebSocket(Facts, trio.abc.AsyncResource):
             await self._let_others_run()
             return ready
         with receiving:
-            receiving.leave_parts(now=self._now())
+            if receiving.in_parts:
+                receiving.leave_parts(now=self._now())
             waited = connection.want_write and not connection.in_batch
             if waited:
                 # A failure that this meets would drop what is still to be written.
                 await checkpoint()
             while True:
-                try:
-                    message = connection.take_message(now=self._now())
-                except ConnectionClosed:
-                    self._settle()
-                    raise
-                if message is not None:
-                    self._settle()
+                if not connection.can_receive:
+                    await self._until_received(self._can_receive)
+                    self._has_waited = waited = True
+                elif (message := self._take()) is not None:
                     if not waited:
                         await self._let_others_run()
                     return message
-                await self._until_received(self._can_receive)
-                self._has_waited = waited = True
                 if (ready := connection.take_ready()) is not None:
                     return ready
+
+    def _take(self) -> Message | None:
+        try:
+            return self._connection.take_message(now=self._now())
+        finally:
+            self._settle()
 
     def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the connection is closed.
@@ -400,8 +406,9 @@ class WebSocket(Facts, trio.abc.AsyncResource):
 
     async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> None:
         self._someone_reads = True
+        only_messages = False
         try:
-            await carrier.read()
+            only_messages = await carrier.read()
         except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
             self._fail(error)
         finally:
@@ -409,7 +416,8 @@ class WebSocket(Facts, trio.abc.AsyncResource):
             if by_receiver:
                 # It need not be woken.
                 self._receiver = None
-        self._settle()
+        if not only_messages or self._waiters or self._receiver is not None:
+            self._settle()
 
     async def _let_others_run(self) -> None:
         """A checkpoint after what did not wait; but not right behind one, nor within a batch."""
@@ -459,6 +467,24 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         connection = self._connection
         await self._until(lambda: connection.can_send_part or connection.state is not State.OPEN)
 
+    def _send_shortly(self, message: object) -> bool:
+        """Send what there is little to say about; if there is more to it, nothing was done."""
+        connection, carrier = self._connection, self._carrier
+        if carrier is None:
+            return False
+        if connection.in_batch:
+            return connection.send_behind(message)
+        now = self._now()
+        frame = connection.send_alone(message, now=now)
+        if frame is None:
+            return False
+        try:
+            if not carrier.write_alone(frame, now):
+                self._settle()
+        except OSError as error:
+            self._fail(error)
+        return True
+
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
@@ -478,6 +504,8 @@ class WebSocket(Facts, trio.abc.AsyncResource):
         return accepted
 
     def _offer(self, message: Prepared) -> bool:
+        if self._send_shortly(message):
+            return True
         try:
             return self._connection.offer(message, now=self._now())
         finally:
