@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import socket
 import ssl as tls
 from collections.abc import Awaitable, Callable
 from typing import Final, Unpack
@@ -25,6 +26,7 @@ from wscore import (
 )
 
 from ._opening import Opening, within_open_timeout
+from ._stream import Wire
 from ._websocket import WebSocket
 
 __all__ = ["RequestHook", "accept", "answer_request", "secure"]
@@ -93,10 +95,10 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
 
 
 async def secure(
-    websocket: WebSocket, stream: ByteStream, context: tls.SSLContext | None
-) -> ByteStream | None:
+    websocket: WebSocket, stream: Wire, context: tls.SSLContext | None
+) -> Wire | None:
     """The stream over which the connection is to run; None if there is none any more."""
-    if context is None:
+    if context is None or isinstance(stream, socket.socket):
         return stream
     try:
         with within_open_timeout(websocket):

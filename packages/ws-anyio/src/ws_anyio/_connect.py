@@ -22,6 +22,7 @@ from wscore import (
 
 from ._opening import Opening, within_open_timeout
 from ._proxy import connect_through
+from ._stream import Wire, detached
 from ._websocket import WebSocket
 
 __all__ = ["connect"]
@@ -118,19 +119,23 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             raise
         return websocket
 
-    async def _connect_stream(self, destination: Destination) -> ByteStream:
+    async def _connect_stream(self, destination: Destination) -> Wire:
         url = destination.url
         stream: ByteStream
+        ours = False
         if destination.unix_path is not None:
             stream = await anyio.connect_unix(destination.unix_path)
+            ours = True
         elif self._stream is not None:
             stream = self._stream
         elif proxy := destination.proxy(getproxies, proxy_bypass):
             stream = await connect_through(proxy, url, self._config)
         else:
             stream = await anyio.connect_tcp(url.host, url.port)
+            ours = True
         if not url.secure:
-            return stream
+            # The other side does not speak first: HTTP.
+            return await detached(stream) if ours else stream
         context = self._ssl or tls.create_default_context()
         try:
             return await TLSStream.wrap(

@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Any
 
 import anyio
-from anyio.abc import ByteStream, TaskGroup
+from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from ._stream import Wire
 from ._websocket import WebSocket, what_failed
 
 __all__ = ["Opening", "within_open_timeout"]
@@ -35,7 +36,7 @@ class Opening:
             )
         return self._open(self._task_group).__await__()
 
-    def _start(self, websocket: WebSocket, stream: ByteStream, task_group: TaskGroup) -> None:
+    def _start(self, websocket: WebSocket, stream: Wire, task_group: TaskGroup) -> None:
         """Carry the connection over the stream; in our own task group it is always closed."""
         ours = self._task_group is None
         carry = websocket._carry if ours else websocket._carry_until_cancelled

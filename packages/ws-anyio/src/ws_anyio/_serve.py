@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Unpack
 
 import anyio
-from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup, TaskStatus
+from anyio.abc import Listener, SocketAttribute, TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from wscore import (
@@ -31,6 +31,7 @@ from wscore import (
 
 from ._accept import RequestHook, answer_request, secure
 from ._opening import Home
+from ._stream import Wire, abort, as_sockets
 from ._websocket import WebSocket
 
 __all__ = ["DrainHook", "Handler", "Server", "serve"]
@@ -141,7 +142,7 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         listeners = self._server._listeners
         try:
             if self._unix_path is not None:
-                listeners.append(await anyio.create_unix_listener(self._unix_path))
+                listeners.append(self._ours(await anyio.create_unix_listener(self._unix_path)))
             elif self._listeners is not None:
                 listeners.extend(self._listeners)
             else:
@@ -149,11 +150,15 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
                     listener = await anyio.create_tcp_listener(
                         local_host=host, local_port=self._port or 0
                     )
-                    listeners += listener.listeners
+                    listeners += map(self._ours, listener.listeners)
             await checkpoint()
         except BaseException:
             await self._server._stop_listening()
             raise
+
+    def _ours(self, listener: Listener[Any]) -> Listener[Any]:
+        """A listener for plain sockets, where they are wanted."""
+        return listener if self._server._ssl else as_sockets(listener)
 
 
 class Server:
@@ -308,11 +313,11 @@ class Server:
                 for listener in self._listeners:
                     accepting.start_soon(_accept_from, listener, serve_one, handler_task_group)
 
-    async def _serve_one(self, task_group: TaskGroup, stream: ByteStream) -> None:
+    async def _serve_one(self, task_group: TaskGroup, stream: Wire) -> None:
         """The life of a connection: handshake, handler, close. Raises nothing but Cancelled."""
         if self._closed:
             # It was accepted before, and its task has begun only now.
-            await anyio.aclose_forcefully(stream)
+            await abort(stream)
             return
         websocket = WebSocket(Connection.server(self._config, now=anyio.current_time()))
         life = self._lives[websocket] = _Life()
@@ -326,7 +331,7 @@ class Server:
             del self._lives[websocket]
             life.ended.set()
 
-    async def _live(self, websocket: WebSocket, task_group: TaskGroup, stream: ByteStream) -> None:
+    async def _live(self, websocket: WebSocket, task_group: TaskGroup, stream: Wire) -> None:
         admission = self._admission
         try:
             secured = await secure(websocket, stream, self._ssl)
@@ -380,7 +385,7 @@ class _Life:
 
 async def _accept_from(
     listener: Listener[Any],
-    serve_one: Callable[[ByteStream], Awaitable[None]],
+    serve_one: Callable[[Wire], Awaitable[None]],
     handler_task_group: TaskGroup,
 ) -> None:
     closed = False

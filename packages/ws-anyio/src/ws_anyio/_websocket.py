@@ -6,13 +6,14 @@ Policy is in :mod:`wscore`; here is only how bytes, time and wake-ups get there 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+import time
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import anyio
-from anyio.abc import AsyncResource, ByteStream, SocketAttribute
+from anyio.abc import AsyncResource
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
 
 from wscore import (
@@ -36,6 +37,8 @@ from wscore import (
     each_part,
     is_whole,
 )
+
+from ._stream import Carrier, Wire, carrier_of
 
 __all__ = ["WebSocket", "what_failed"]
 
@@ -75,13 +78,17 @@ class WebSocket(Facts, AsyncResource):
         :raises TypeError, ValueError: not a message, or ``compress`` or ``key`` for an iterable;
             nothing was sent, unless it is a later part of an iterable that is wrong.
         """
+        await checkpoint_if_cancelled()
+        connection = self._connection
+        if key is None and not self._send_turn.locked() and self._send_shortly(message):
+            await self._let_others_run()
+            return True
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
             async with self._send_turn:
                 await self._send_parts(parts)
             return True
-        await checkpoint_if_cancelled()
-        crowded = self._send_turn.locked() or not self._connection.can_send
+        crowded = self._send_turn.locked() or not connection.can_send
         if crowded and self._overflow is Overflow.WAIT:
             async with self._send_turn:
                 await self._until_can_send()
@@ -105,18 +112,28 @@ class WebSocket(Facts, AsyncResource):
             await self._let_others_run()
             return ready
         with receiving:
-            receiving.leave_parts(now=self._now())
-            # This may meet a failure, which drops what is still to be written: that goes first.
-            if connection.want_write and not connection.in_batch:
+            if receiving.in_parts:
+                receiving.leave_parts(now=self._now())
+            waited = connection.want_write and not connection.in_batch
+            if waited:
+                # A failure that this meets would drop what is still to be written.
                 await checkpoint()
             while True:
-                await self._until(self._can_receive)
-                try:
-                    message = connection.take_message(now=self._now())
-                finally:
-                    self._settle()
-                if message is not None:
+                if not connection.can_receive:
+                    await self._until_received(self._can_receive)
+                    self._has_waited = waited = True
+                elif (message := self._take()) is not None:
+                    if not waited:
+                        await self._let_others_run()
                     return message
+                if (ready := connection.take_ready()) is not None:
+                    return ready
+
+    def _take(self) -> Message | None:
+        try:
+            return self._connection.take_message(now=self._now())
+        finally:
+            self._settle()
 
     def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the connection is closed.
@@ -239,67 +256,99 @@ class WebSocket(Facts, AsyncResource):
     def __init__(self, connection: Connection) -> None:
         """Not public: use :func:`connect` or :func:`serve`."""
         super().__init__(connection)
-        self._now: Final = anyio.current_time
+        self._now: Final = _clock()
         self._overflow: Final = connection.config.overflow
+        self._carrier: Carrier | None = None
         self._gone = False
         self._can_receive: Final = lambda: connection.can_receive
         self._can_receive_part: Final = lambda: connection.can_receive_part
         # What the tasks of the connection wait for.
-        self._to_write = anyio.Event()
-        self._to_read = anyio.Event()
-        self._to_time = anyio.Event()
-        self._over = anyio.Event()
+        self._to_write: Final = _Nudge()
+        self._to_read: Final = _Nudge()
+        self._to_time: Final = _Nudge()
+        self._over: Final = anyio.Event()
+        self._left: Final = _Nudge()
         self._timer_at = math.inf
         # Who else waits, and for what.
         self._waiters: dict[anyio.Event, Callable[[], bool]] = {}
+        self._receiver: Callable[[], bool] | None = None
+        self._received = anyio.Event()
         self._send_turn: Final = anyio.Lock()
         self._receiving: Final = Receiving(connection)
+        self._someone_reads = False
+        self._receives = 0
         self._calls_left = 0
+        self._has_waited = False
 
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
-        connection = self._connection
-        if connection.want_write or connection.transport is Transport.END_WRITE:
-            self._to_write.set()
-        if connection.want_read:
-            self._to_read.set()
-        if connection.transport in (Transport.CLOSE, Transport.ABORT):
-            self._over.set()
+        connection, carrier = self._connection, self._carrier
+        if carrier is not None:
+            self._write_now(carrier)
+            if self._to_read.is_awaited and connection.want_read:
+                self._to_read.nudge()
+            if (end := connection.transport) is not _KEEP:
+                self._end(carrier, end)
         if connection.deadline < self._timer_at:
-            self._to_time.set()
+            self._to_time.nudge()
         for event, ready in self._waiters.items():
             if ready():
                 event.set()
+        if self._receiver is not None and self._receiver():
+            self._wake_receiver()
 
-    async def _carry(self, stream: ByteStream) -> None:
-        """The life of the connection on a stream, as a task: it raises nothing.
+    def _end(self, carrier: Carrier, end: Transport) -> None:
+        if end is not Transport.END_WRITE:
+            self._over.set()
+        elif not carrier.write_ended:
+            self._to_write.nudge()
+
+    def _wake_receiver(self) -> None:
+        """Whoever waits to receive looks again, whatever it is that it waits for."""
+        self._received.set()
+        if self._carrier is not None:
+            self._carrier.interrupt_read()
+
+    def _write_now(self, carrier: Carrier) -> None:
+        """Write what goes at once; the rest is the writer's, behind which nothing overtakes."""
+        if not self._connection.want_write or carrier.is_writing:
+            return
+        try:
+            if not carrier.write_now():
+                self._to_write.nudge()
+        except OSError as error:
+            self._fail(error)
+
+    async def _carry(self, wire: Wire) -> None:
+        """The life of the connection, as a task: it raises nothing.
 
         It ends with the connection and not before, so that whoever is cancelled can still close.
         """
         connection = self._connection
-        self._addresses = (
-            _address(stream, SocketAttribute.local_address),
-            _address(stream, SocketAttribute.remote_address),
-        )
+        carrier = self._carrier = carrier_of(wire, connection, self._now)
+        self._addresses = carrier.addresses
         with anyio.CancelScope(shield=True):
             try:
                 async with anyio.create_task_group() as group:
-                    for task in (self._keep_time, self._write, self._read):
-                        group.start_soon(task, stream)
+                    for task in (self._write, self._read):
+                        group.start_soon(task, carrier)
+                    group.start_soon(self._keep_time)
                     self._settle()
                     await self._over.wait()
                     group.cancel_scope.cancel()
                 if connection.transport is Transport.CLOSE:
-                    with anyio.CancelScope(deadline=connection.deadline):
-                        await _undisturbed(stream.aclose)
+                    # Whatever it says: the connection is at its end.
+                    with anyio.CancelScope(deadline=connection.deadline), suppress(Exception):
+                        await carrier.close()
             finally:
-                await _undisturbed(anyio.aclose_forcefully, stream)
+                await carrier.abort()
+                self._carrier = None
                 self._lose(None)
 
-    async def _carry_until_cancelled(self, stream: ByteStream) -> None:
+    async def _carry_until_cancelled(self, wire: Wire) -> None:
         """The same in a task group that is not ours: cancelled, the connection ends."""
         async with anyio.create_task_group() as group:
-            group.start_soon(self._carry, stream)
+            group.start_soon(self._carry, wire)
             try:
                 await self._over.wait()
             finally:
@@ -321,63 +370,79 @@ class WebSocket(Facts, AsyncResource):
 
     def _fail(self, error: Exception) -> None:
         self._connection.transport_lost(what_failed(error), now=self._now())
-        self._settle()
+        self._over.set()
 
-    async def _keep_time(self, _: ByteStream) -> None:
+    async def _keep_time(self) -> None:
         while True:
             self._timer_at = deadline = self._connection.deadline
-            self._to_time = anyio.Event()
-            with anyio.CancelScope(deadline=deadline):
+            with anyio.CancelScope(deadline=deadline) as scope:
                 await self._to_time.wait()
-                continue
-            self._connection.handle_timeout(now=self._now())
-            self._settle()
-
-    async def _write(self, stream: ByteStream) -> None:
-        """Write what there is; cancelled, nobody knows how much, and the connection is over."""
-        connection = self._connection
-        while connection.transport is not Transport.END_WRITE:
-            self._to_write = anyio.Event()
-            while buffers := connection.data_to_send():
-                data = b"".join(buffers)
-                try:
-                    await stream.send(data)
-                except Exception as error:  # noqa: BLE001  (the stream may be anybody's)
-                    self._fail(error)
-                    return
-                connection.data_sent(len(data), now=self._now())
+            if scope.cancelled_caught:
+                self._connection.handle_timeout(now=self._now())
                 self._settle()
-            await self._to_write.wait()
-        # TLS cannot end one side alone.
-        await _undisturbed(stream.send_eof)
 
-    async def _read(self, stream: ByteStream) -> None:
+    async def _write(self, carrier: Carrier) -> None:
         connection = self._connection
         while True:
-            self._to_read = anyio.Event()
-            while size := connection.want_read:
-                try:
-                    data = await stream.receive(min(size, _CHUNK))
-                except anyio.EndOfStream:
-                    data = b""
-                except Exception as error:  # noqa: BLE001  (the stream may be anybody's)
-                    self._fail(error)
-                    return
-                connection.receive_data(data, now=self._now())
-                self._settle()
-            await self._to_read.wait()
+            try:
+                while connection.want_write:
+                    await carrier.write()
+                    self._settle()
+                if connection.transport is Transport.END_WRITE and not carrier.write_ended:
+                    await carrier.end_write()
+            except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
+                self._fail(error)
+            await self._to_write.wait()
+
+    async def _read(self, carrier: Carrier) -> None:
+        """Read when nobody else does.
+
+        A socket is read by whoever receives, which saves switching between tasks; once nobody
+        has for a while, here. What was begun here is not handed back: the receiver waits for it.
+        """
+        while True:
+            if carrier.is_shared and self._receives:
+                receives = self._receives
+                await anyio.sleep(_HANDOVER)
+                if self._someone_reads:
+                    await self._left.wait()
+                    continue
+                if receives != self._receives:
+                    continue
+            if self._connection.want_read:
+                await self._read_once(carrier)
+                if self._receiver is not None:
+                    # Whoever receives reads the rest.
+                    self._wake_receiver()
+            else:
+                await self._to_read.wait()
+
+    async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> None:
+        self._someone_reads = True
+        only_messages = False
+        try:
+            only_messages = await carrier.read()
+        except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
+            self._fail(error)
+        finally:
+            self._someone_reads = False
+            if by_receiver:
+                # It need not be woken.
+                self._receiver = None
+        if not only_messages or self._waiters or self._receiver is not None:
+            self._settle()
 
     async def _let_others_run(self) -> None:
-        """A checkpoint after what did not wait; within a batch only every few calls."""
+        """A checkpoint after what did not wait; but not right behind one, nor within a batch."""
         self._calls_left -= 1
-        if self._calls_left < 0 or not self._connection.in_batch:
+        if self._calls_left < 0 or not (self._has_waited or self._connection.in_batch):
             self._calls_left = _CALLS_A_TURN
             await cancel_shielded_checkpoint()
+        self._has_waited = False
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until it is so; at least a checkpoint."""
-        if ready():
-            await checkpoint()
+        await checkpoint()
         while not ready():
             event = anyio.Event()
             self._waiters[event] = ready
@@ -385,6 +450,27 @@ class WebSocket(Facts, AsyncResource):
                 await event.wait()
             finally:
                 del self._waiters[event]
+
+    async def _until_received(self, ready: Callable[[], bool]) -> None:
+        """Wait until something was received, and read it if nobody else does."""
+        self._receives += 1
+        while not ready():
+            self._receiver = ready
+            try:
+                carrier = self._carrier
+                if (
+                    carrier is None
+                    or not carrier.is_shared
+                    or self._someone_reads
+                    or not self._connection.want_read
+                ):
+                    self._received = anyio.Event()
+                    await self._received.wait()
+                else:
+                    await self._read_once(carrier, by_receiver=True)
+            finally:
+                self._receiver = None
+                self._left.nudge()
 
     async def _until_can_send(self) -> None:
         connection = self._connection
@@ -394,15 +480,45 @@ class WebSocket(Facts, AsyncResource):
         connection = self._connection
         await self._until(lambda: connection.can_send_part or connection.state is not State.OPEN)
 
+    def _send_shortly(self, message: object) -> bool:
+        """Send what there is little to say about; if there is more to it, nothing was done."""
+        connection, carrier = self._connection, self._carrier
+        if carrier is None:
+            return False
+        if connection.in_batch:
+            return connection.send_behind(message)
+        now = self._now()
+        frame = connection.send_alone(message, now=now)
+        if frame is None:
+            return False
+        try:
+            if not carrier.write_alone(frame, now):
+                self._settle()
+        except OSError as error:
+            self._fail(error)
+        return True
+
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
+        connection = self._connection
         try:
-            return self._connection.send(message, compress=compress, key=key, now=self._now())
-        finally:
+            accepted = connection.send(message, compress=compress, key=key, now=self._now())
+        except BaseException:
             self._settle()
+            raise
+        if connection.in_batch and connection.can_send:
+            # Answers to what came together are written together, at the end of the turn.
+            self._to_write.nudge()
+        elif self._carrier is not None:
+            self._write_now(self._carrier)
+        if connection.deadline < self._timer_at:
+            self._to_time.nudge()
+        return accepted
 
     def _offer(self, message: Prepared) -> bool:
+        if self._send_shortly(message):
+            return True
         try:
             return self._connection.offer(message, now=self._now())
         finally:
@@ -425,28 +541,50 @@ class WebSocket(Facts, AsyncResource):
                 self._settle()
 
 
-_CHUNK = 64 * 1024
-"""Bytes that are read at a time; the core shows as many to write."""
+_HANDOVER = 0.02
+"""Seconds after which the connection's own task reads: pings are to be answered soon, and whoever
+receives again and again is to be left alone."""
+
 
 _CALLS_A_TURN = 8
 """Calls within a batch until it is the others' turn: a turn costs many times what a call does."""
+
+
+class _Nudge:
+    """Wakes the one task that waits, or the next that does.
+
+    :ivar is_awaited: whether one waits.
+    """
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self.is_awaited = False
+
+    def nudge(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        self.is_awaited = True
+        try:
+            await self._event.wait()
+        finally:
+            self.is_awaited = False
+        self._event = anyio.Event()
+
 
 _TURNS_TO_WRITE = 5
 """Turns of the loop that the writer needs for what the stream takes at once: to wake up, to write,
 and to say so, and some for whoever is cancelled together with others and has yet to close."""
 
 
-async def _undisturbed(function: Callable[..., Awaitable[object]], *arguments: object) -> None:
-    """Do what may fail, and what nothing depends on."""
-    with suppress(Exception):
-        await function(*arguments)
+# An attribute of an enumeration takes several times as long to look up.
+_KEEP: Final = Transport.KEEP
 
 
-def _address(stream: ByteStream, which: Any) -> Any:
-    # A socket that is closed already has none.
-    with suppress(OSError):
-        return stream.extra(which, None)
-    return None
+def _clock() -> Callable[[], float]:
+    """The loop's clock: the system's own, if it is that one, not the way to it by anyio."""
+    same = abs(anyio.current_time() - time.monotonic()) < 1
+    return time.monotonic if same else anyio.current_time
 
 
 def what_failed(error: Exception) -> BaseException:
@@ -477,7 +615,7 @@ class _Parts(AsyncIterator[Message]):
                     websocket._settle()
                 if part is not None:
                     return part.data
-                await websocket._until(websocket._can_receive_part)
+                await websocket._until_received(websocket._can_receive_part)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
