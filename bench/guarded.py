@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from wscore import Connection
+from wscore import Connection, Message
 from wscore.testing import Pair
 
 READ: Final = 256 * 1024
@@ -32,11 +32,23 @@ def written(connection: Connection) -> bytes:
     return bytes(data)
 
 
-def write(connection: Connection) -> None:
-    """The same, thrown away."""
+def send(connection: Connection, message: Message) -> None:
+    """What an adapter does with a message that is sent alone; what is written is thrown away."""
+    frame = connection.send_alone(message, now=NOW)
+    if frame is not None:
+        connection.data_sent(len(frame), now=NOW)
+        return
+    connection.send(message, now=NOW)
     while connection.want_write:
         size = sum(map(len, connection.data_to_send()))
         connection.data_sent(size, now=NOW)
+
+
+def take(connection: Connection) -> Message:
+    """What an adapter does when a message is there."""
+    message = connection.take_ready() or connection.take_message(now=NOW)
+    assert message is not None
+    return message
 
 
 def read(connection: Connection, data: memoryview) -> None:
@@ -59,10 +71,7 @@ def serve(pair: Pair, message: bytes) -> Callable[[], None]:
 
     def echo() -> None:
         read(server, frame)
-        received = server.take_message(now=NOW)
-        assert received is not None
-        server.send(received, now=NOW)
-        write(server)
+        send(server, take(server))
 
     return echo
 
@@ -73,10 +82,9 @@ def ask(pair: Pair, message: bytes) -> Callable[[], None]:
     client = pair.client
 
     def echo() -> None:
-        client.send(message, now=NOW)
-        write(client)
+        send(client, message)
         read(client, frame)
-        assert client.take_message(now=NOW) is not None
+        take(client)
 
     return echo
 

@@ -452,9 +452,9 @@ class WebSocket(Facts, AsyncResource):
                 del self._waiters[event]
 
     async def _until_received(self, ready: Callable[[], bool]) -> None:
-        """Wait until something was received, and read it if nobody else does."""
+        """Wait until something was received, and read it if nobody else does; it is not so yet."""
         self._receives += 1
-        while not ready():
+        while True:
             self._receiver = ready
             try:
                 carrier = self._carrier
@@ -470,7 +470,10 @@ class WebSocket(Facts, AsyncResource):
                     await self._read_once(carrier, by_receiver=True)
             finally:
                 self._receiver = None
-                self._left.nudge()
+                if self._left.is_awaited:
+                    self._left.nudge()
+            if ready():
+                return
 
     async def _until_can_send(self) -> None:
         connection = self._connection
@@ -546,7 +549,7 @@ _HANDOVER = 0.02
 receives again and again is to be left alone."""
 
 
-_CALLS_A_TURN = 8
+_CALLS_A_TURN = 16
 """Calls within a batch until it is the others' turn: a turn costs many times what a call does."""
 
 

@@ -35,10 +35,10 @@ class Arrival:
 
     def wake(self) -> None:
         """The task goes on in the next turn of the loop; harmless if none waits."""
-        callback = self._callback
+        callback, context = self._callback, self._context
         if callback is not None:
-            self._callback = None
-            self._loop.call_soon(callback, self, context=self._context)
+            self._callback = self._context = None
+            self._loop.call_soon(callback, self, context=context)
 
     def wake_here(self) -> None:
         """The task goes on now, until it waits again; harmless if none waits.
@@ -47,7 +47,7 @@ class Arrival:
         """
         callback, context = self._callback, self._context
         if callback is not None and context is not None:
-            self._callback = None
+            self._callback = self._context = None
             if asyncio.current_task(self._loop) is None:
                 context.run(callback, self)
             else:

@@ -736,16 +736,18 @@ class Connection:
     @property
     def want_write(self) -> bool:
         """Whether :meth:`data_to_send` has anything."""
-        return self.state is not _CLOSED and self._outbox.want_write
+        outbox = self._outbox
+        return outbox.waiting and self.state is not _CLOSED and outbox.want_write
 
     @property
     def want_read(self) -> int:
         """How many bytes the next read may bring; 0: do not read."""
-        if self.state is _CLOSED or self._peer_ended:
+        state, inbox = self.state, self._inbox
+        if state is _CLOSED or self._peer_ended:
             return 0
-        if self.state is _OPEN:
-            return self._the_inbox().want_read
-        if self.state is _CONNECTING and self._handshake is not None:
+        if state is _OPEN and inbox is not None:
+            return inbox.want_read
+        if state is _CONNECTING and self._handshake is not None:
             held = self._handshake.held
             if self.role is Role.SERVER and self.request is not None:
                 # What is behind the head waits for respond(), as behind a full queue.

@@ -48,7 +48,16 @@ class Inbox:
         *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
         *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
         *("_opcode", "_compressed", "_data", "_checked", "_total", "_ends", "begun"),
-        *("_streaming", "_dropping", "_over", "_lost", "answering", "lands", "_keeps_fragments"),
+        *(
+            "_streaming",
+            "_dropping",
+            "_over",
+            "_lost",
+            "answering",
+            "lands",
+            "_keeps_fragments",
+            "_read_size",
+        ),
     )
 
     def __init__(
@@ -75,6 +84,7 @@ class Inbox:
         self._high, self._low = config.queue_marks
         self._high_bytes, self._low_bytes = config.queue_byte_marks
         self._keeps_fragments = config.keep_fragments
+        self._read_size = config.read_size
         # The message that is arriving: its opcode (0 = none), what there is of it, how much of
         # that is known to be whole characters, and its size with the parts already taken.
         self._opcode = 0
@@ -501,10 +511,12 @@ class Inbox:
     def want_read(self) -> int:
         """How many bytes the next read may bring, so that raw bytes never exceed one read."""
         held = self._decoder.held
+        if not held and not self.full and not self._streaming:
+            return self._read_size
         if (self.full or self._streaming) and self.blocked:
             if held >= self._config.control_look_ahead:
                 return 0
-        return max(0, self._config.read_size - held)
+        return max(0, self._read_size - held)
 
     @property
     def lost(self) -> int:
