@@ -6,6 +6,7 @@ what takes a peer that misbehaves stands in the tests of the adapter.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import ssl
@@ -552,6 +553,31 @@ async def the_rest_of_a_message_left_early_is_discarded(runtime: Runtime) -> Non
             async for part in server.recv_streaming():
                 assert set(part) == {ord("x")}
                 break
+            assert await server.recv() == "next"
+
+        await runtime.together(send, receive)
+
+
+@scenario
+async def a_message_left_while_reading_rests_lets_reading_go_on(runtime: Runtime) -> None:
+    options: dict[str, Any] = {"max_message_size": 16 * MIB, "max_queue_bytes": 100_000}
+    async with both_ends(runtime, ping_interval=math.inf, **options) as (client, server):
+
+        async def send() -> None:
+            await client.send(b"x" * 16 * MIB)
+            await client.send("next")
+
+        async def receive() -> None:
+            async for part in server.recv_streaming():
+                assert set(part) == {ord("x")}
+                break
+            # Who takes no more lets the rest wait where it is.
+            received = -1
+            while received != server.stats.bytes_received:
+                received = server.stats.bytes_received
+                async with runtime.giving_up_after(0.05):
+                    await runtime.event().wait()
+            assert received < 16 * MIB
             assert await server.recv() == "next"
 
         await runtime.together(send, receive)

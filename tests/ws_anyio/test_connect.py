@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -52,6 +54,25 @@ def test_what_cannot_be_right_raises_at_once(url: str, options: dict[str, Any]) 
 async def test_awaiting_without_a_task_group_says_what_is_missing(opening: Any) -> None:
     with pytest.raises(TypeError, match=r"needs task_group=.* or write async with"):
         await opening
+
+
+async def test_a_plain_socket_is_no_stream() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(TypeError, match="from_socket"):
+        accept(ours)  # type: ignore[arg-type]
+
+
+async def test_without_a_descriptor_to_spare_the_stream_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with serving(echo) as (_, url):
+        monkeypatch.setattr(os, "dup", fail)
+        with pytest.raises(HandshakeInterrupted, match="Too many open files"):
+            async with connect(url):
+                pass
 
 
 async def test_awaited_with_a_task_group_the_connection_outlives_the_call() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Literal
@@ -487,3 +489,28 @@ async def test_a_closed_transport_is_not_written_to(caplog: pytest.LogCaptureFix
             await talk()
         assert client.state is State.CLOSED
         assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_cancelled_recv_keeps_nothing_alive() -> None:
+    class Local:
+        """Something that a handler has."""
+
+    held: list[weakref.ref[Local]] = []
+    async with client_and_peer() as (client, _):
+
+        async def receive() -> None:
+            local = Local()
+            held.append(weakref.ref(local))
+            await client.recv()
+
+        gc.disable()
+        try:
+            task = asyncio.create_task(receive())
+            await asyncio.sleep(0)
+            task.cancel("enough")
+            await asyncio.wait([task])
+            assert task.cancelled()
+            del task
+            assert held[0]() is None
+        finally:
+            gc.enable()

@@ -361,6 +361,29 @@ def run(program: str, *, interrupt_when: str | None = None) -> str:
     return said + rest
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_was_sent_last_is_written_though_the_program_ends(count: int) -> None:
+    """The second of two in a row waits for more, and for the helper, which ends as well."""
+    received: list[object] = []
+
+    def receive(websocket: WebSocket) -> None:
+        with suppress(ConnectionClosed):
+            received.extend(websocket)
+
+    with serve(receive, "127.0.0.1", 0) as server:
+        program = f"""
+            from ws_sync import connect
+            client = connect({url_of(server)!r}, proxy=None)
+            for number in range({count}):
+                client.send(str(number))
+        """
+        assert run(program) == ""
+        patience = time.monotonic() + SECONDS
+        while server.connections and time.monotonic() < patience:
+            time.sleep(0.001)
+    assert received == [str(number) for number in range(count)]
+
+
 COMMON = """
     import threading, time
     from ws_sync import connect, serve

@@ -652,6 +652,30 @@ def test_what_is_no_plain_message_is_not_shown_at_once() -> None:
     assert connection.send_alone("whole", now=0.0) is None
 
 
+def test_down_to_the_low_mark_nothing_is_queued_behind() -> None:
+    connection = RawPeer.opened(Config(max_send_buffer=(100, 10))).connection
+    connection.send("x" * 100, now=0.0)
+    assert connection.data_to_send()
+    connection.data_sent(50, now=0.0)
+    assert not connection.can_send
+    assert not connection.send_behind("waits, as all do")
+    connection.data_sent(45, now=0.0)
+    assert connection.can_send
+    assert connection.send_behind("2nd")
+
+
+def test_what_may_be_compressed_goes_the_long_way_from_the_start() -> None:
+    connection = Connection.server(Config(compression="deflate"), now=0.0)
+    connection.receive_data(
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+        now=0.0,
+    )
+    connection.respond(now=0.0)
+    assert not connection.send_behind("to be compressed, perhaps")
+
+
 def test_a_message_alone_that_leaves_in_pieces_is_followed_by_others() -> None:
     peer = RawPeer.opened()
     connection = peer.connection

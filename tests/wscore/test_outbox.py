@@ -1338,7 +1338,7 @@ class AnythingGoes(RuleBasedStateMachine):
         want_write = self.outbox.want_write
         shown = show(self.outbox)
         assert bool(shown) == want_write
-        assert len(shown) <= CHUNK
+        assert len(shown) <= MAX_CHUNK
         size = int(len(shown) * share)
         self.gone += self.outbox.left(size)
         self.data += shown[:size]

@@ -70,6 +70,8 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
         config: Config | None = None,
         **policy: Unpack[ConfigOptions],
     ) -> None:
+        if isinstance(stream, socket.socket):
+            raise TypeError("accept takes a stream of anyio; SocketStream.from_socket() makes one")
         self._stream: Final = stream
         self._ssl: Final = ssl
         self._on_request: Final = on_request
@@ -98,8 +100,9 @@ async def secure(
     websocket: WebSocket, stream: Wire, context: tls.SSLContext | None
 ) -> Wire | None:
     """The stream over which the connection is to run; None if there is none any more."""
-    if context is None or isinstance(stream, socket.socket):
+    if context is None:
         return stream
+    assert not isinstance(stream, socket.socket), "a listener with TLS gives streams"
     try:
         with within_open_timeout(websocket):
             return await TLSStream.wrap(stream, server_side=True, ssl_context=context)

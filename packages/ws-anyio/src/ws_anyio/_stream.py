@@ -201,9 +201,18 @@ async def detached(stream: ByteStream) -> Wire:
     """
     if _WINDOWS:
         return stream
-    raw = stream.extra(SocketAttribute.raw_socket)
-    sock = socket.socket(fileno=os.dup(raw.fileno()))
-    sock.setblocking(False)
+    try:
+        raw = stream.extra(SocketAttribute.raw_socket)
+        number = os.dup(raw.fileno())
+        try:
+            sock = socket.socket(fileno=number)
+        except BaseException:
+            os.close(number)
+            raise
+        sock.setblocking(False)
+    except BaseException:
+        await abort(stream)
+        raise
     try:
         await anyio.aclose_forcefully(stream)
     except BaseException:

@@ -15,18 +15,21 @@ class Arrival:
 
     Tasks take it for a future. But the callbacks of a future run in the next turn of the loop,
     which first asks the system about every socket once more; here the task can go on at once.
-
-    :ivar awaited: whether a task waits.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_loop")
+    __slots__ = (
+        *("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_loop"),
+        "_message",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Final = loop
         self._asyncio_future_blocking = False
         self._callback: Callable[[Arrival], object] | None = None
         self._context: Context | None = None
-        self._cancelled: asyncio.CancelledError | None = None
+        # Whether the wait was cancelled, and what was said of that.
+        self._cancelled = False
+        self._message: object = None
 
     @property
     def awaited(self) -> bool:
@@ -56,7 +59,6 @@ class Arrival:
     # -- what a task does with a future
 
     def __await__(self) -> Generator[Arrival, None, None]:
-        self._cancelled = None
         self._asyncio_future_blocking = True
         yield self
 
@@ -73,13 +75,16 @@ class Arrival:
 
     def result(self) -> None:
         """Nothing, or why the wait was cancelled."""
-        if self._cancelled is not None:
-            raise self._cancelled
+        if self._cancelled:
+            self._cancelled = False
+            message, self._message = self._message, None
+            # Not kept: its traceback holds all that waited.
+            raise asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
 
     def cancel(self, msg: object = None) -> bool:
         """The task is cancelled, in the next turn of the loop; False if it goes on anyway."""
         if self._callback is None:
             return False
-        self._cancelled = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
+        self._cancelled, self._message = True, msg
         self.wake()
         return True

@@ -115,13 +115,15 @@ class WebSocket(Facts):
         if receiving.free and (ready := connection.take_ready()) is not None:
             return ready
         with receiving:
-            if receiving.in_parts:
-                receiving.leave_parts(now=self._now())
             if self._fair_share.used_up():
                 await self._turn()
             if self._will_write and not connection.in_batch:
                 # What is behind it may be the end.
                 self._write_together()
+            if receiving.in_parts:
+                receiving.leave_parts(now=self._now())
+                if (message := self._take()) is not None:
+                    return message
             while True:
                 if not connection.can_receive:
                     await self._arrival

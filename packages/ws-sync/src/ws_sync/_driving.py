@@ -35,7 +35,7 @@ _WRITE: Final = selectors.EVENT_WRITE
 
 
 _HELD: Final = 0.001
-"""Seconds that answers wait for each other at most: little to whoever waits for them, and the
+"""Seconds that messages wait for each other at most: little to whoever waits for them, and the
 helper has to get up for it no more often."""
 
 
@@ -206,13 +206,16 @@ class Driven(Facts):
 
     def _read(self) -> None:
         only_messages = False
+        if self._flush_at < math.inf:
+            # What is read may be the end of what waits.
+            self._settle()
         self._written_at = -math.inf
         if self._stream is not None and not self._ending:
             try:
                 only_messages = self._stream.read(self._connection)
             except OSError as error:
                 self._connection.transport_lost(error, now=time.monotonic())
-        if not only_messages or self._waiters or self._followers:
+        if not only_messages or self._blocked or self._waiters or self._followers:
             self._settle()
 
     def _hand_over(self) -> None:

@@ -8,6 +8,7 @@ again does not wake it: once it knows of such a connection, it looks only now an
 
 from __future__ import annotations
 
+import atexit
 import heapq
 import itertools
 import math
@@ -178,6 +179,15 @@ def _forget() -> None:
     _helper = None
     _starting = threading.Lock()
 
+
+def _finish() -> None:
+    """The program ends, and with it this thread: what was to be written in a moment goes now."""
+    if _helper is not None:
+        for helped in {*_helper._scheduled, *_helper._asked}:
+            helped._when_due()
+
+
+atexit.register(_finish)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

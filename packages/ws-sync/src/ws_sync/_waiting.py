@@ -25,8 +25,10 @@ class Waker:
         # Of the two, only the first is there on every system.
         self._ends = None if hasattr(os, "eventfd") else socket.socketpair()
         self._number = -1
-        # What was waited for last, most often again and again: a socket's number, and events.
-        self._polled = -2, 0
+        # What waits, and for what it did last, most often again and again: a socket's number, and
+        # events.
+        self._poller: select.poll | None = None
+        self._polled = -1, 0
         if self._ends is None:
             self._number = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         else:
@@ -88,19 +90,21 @@ class Waker:
 
     def _poll(self, sock: _Descriptor | None, events: int, timeout: float | None) -> bool:
         number = -1 if sock is None or not events else sock.fileno()
-        if self._polled != (number, events):
-            self._poller = select.poll()
-            self._poller.register(self.fileno(), _IN)
+        # Taken out meanwhile: what interrupts this wait may wait as well.
+        poller, self._poller = self._poller, None
+        if poller is None or self._polled != (number, events):
+            poller = select.poll()
+            poller.register(self.fileno(), _IN)
             if number >= 0:
-                self._poller.register(number, events)
-            self._polled = number, events
+                poller.register(number, events)
         # Rounded up: a wait that returns too soon is made again, and again.
         ready = False
-        for found, _ in self._poller.poll(None if timeout is None else math.ceil(timeout * 1000)):
+        for found, _ in poller.poll(None if timeout is None else math.ceil(timeout * 1000)):
             if found == number:
                 ready = True
             else:
                 self.rest()
+        self._poller, self._polled = poller, (number, events)
         return ready
 
 

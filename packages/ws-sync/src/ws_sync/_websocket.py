@@ -112,11 +112,13 @@ class WebSocket(Driven):
         """What :meth:`recv` does when no message is simply there."""
         receiving, connection = self._receiving, self._connection
         with receiving:
-            if receiving.in_parts:
-                receiving.leave_parts(now=time.monotonic())
             if self._flush_at < math.inf and not connection.in_batch:
                 # What is behind it may be the end.
                 self._settle()
+            if receiving.in_parts:
+                receiving.leave_parts(now=time.monotonic())
+                if (message := self._take()) is not None:
+                    return message
             while True:
                 if not connection.can_receive:
                     self._until(self._can_receive, deadline)

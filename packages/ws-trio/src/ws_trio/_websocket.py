@@ -110,12 +110,15 @@ class WebSocket(Facts, trio.abc.AsyncResource):
             await self._let_others_run()
             return ready
         with receiving:
-            if receiving.in_parts:
-                receiving.leave_parts(now=self._now())
             waited = connection.want_write and not connection.in_batch
             if waited:
                 # A failure that this meets would drop what is still to be written.
                 await checkpoint()
+            if receiving.in_parts:
+                receiving.leave_parts(now=self._now())
+                if (message := self._take()) is not None:
+                    await self._let_others_run()
+                    return message
             while True:
                 if not connection.can_receive:
                     await self._until_received(self._can_receive)

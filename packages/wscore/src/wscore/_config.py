@@ -290,8 +290,9 @@ class Config:
         """The most bytes that a connection holds on behalf of its peer and its application.
 
         The messages in the queue and the one being received, the raw bytes behind them, the send
-        buffer with a message that went over its mark, and unsent pongs. Objects of Python and
-        zlib's own state (see :class:`Deflate`) come on top.
+        buffer with a message that went over its mark, and unsent pongs. Objects of Python, zlib's
+        own state (see :class:`Deflate`) and what is masked of a message to be written, half a MiB
+        at most, come on top.
         """
         received = self.queue_byte_marks[0] + 2 * self.max_message_size + self.read_size
         return received + self.send_marks[0] + self.max_message_size + self.max_pong_buffer

@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Sequence
-from sys import intern
 from typing import Final, cast
 
 import h11
@@ -536,14 +535,25 @@ def _next_event(http: h11.Connection) -> object:
 def _decode_headers(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
     # RFC 9110 section 5.5: bytes beyond ASCII are opaque. Latin-1 keeps them apart.
     headers = ((name.decode("ascii"), value.decode("latin-1")) for name, value in pairs)
-    # On most connections nearly all are the same.
-    return Headers(
-        (intern(name), value if name.lower() in _UNIQUE else intern(value))
-        for name, value in headers
+    # A connection keeps them for all of its life.
+    same = _COMMON.get
+    return Headers((same(name, name), same(value, value)) for name, value in headers)
+
+
+_COMMON: Final = {
+    text: text
+    for text in (
+        *("Host", "Upgrade", "Connection", "Origin", "User-Agent", "Cookie", "Authorization"),
+        *("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol"),
+        *("Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Pragma", "Cache-Control"),
+        *("Accept", "Accept-Encoding", "Accept-Language", "Date", "Server", "X-Forwarded-For"),
+        *("X-Forwarded-Proto", "X-Real-IP", "websocket", "WebSocket", "keep-alive, Upgrade"),
+        *("13", "no-cache", "gzip, deflate, br", "gzip, deflate, br, zstd", "permessage-deflate"),
+        "permessage-deflate; client_max_window_bits",
     )
-
-
-_UNIQUE: Final = {"sec-websocket-key", "cookie", "authorization"}
+}
+"""What most connections say alike: one object for all of them. No more than these: interning what
+a peer says would keep it for ever on some versions of Python."""
 
 
 def _tokens(headers: Headers, name: str) -> list[str]:

@@ -49,8 +49,8 @@ class Headers(Mapping[str, str]):
 
     @property
     def _pairs(self) -> Iterator[tuple[str, str]]:
-        if self._head:
-            lines = self._head.decode("latin-1").split("\r\n")[1:-2]
+        if head := self._head:
+            lines = head.decode("latin-1").split("\r\n")[1:-2]
             fields = (line.partition(": ") for line in lines)
             self._texts = tuple(text for name, _, value in fields for text in (name, value))
             self._head = b""

@@ -446,7 +446,6 @@ class Inbox:
             self._dropping = True
             self._ends = EMPTY
             self._check_text(final=False)
-        self.answering = False
 
     # -- outputs
 

@@ -217,6 +217,7 @@ class Outbox:
         """Compression was negotiated: ``bits`` is the window that the peer has for us."""
         self._deflater = deflater
         self._plain = False
+        self._headroom = 0
         self._threshold = threshold
         self._peer_bits = bits
 
@@ -515,7 +516,6 @@ class Outbox:
         self.waiting = True
         self._alone = 0
         buffered = self.buffered
-        self._headroom = self._high - buffered if self._plain and self._open is None else 0
         if buffered > self._stats.send_buffer_high_water:
             self._stats.send_buffer_high_water = buffered
         if buffered >= self._high:
@@ -524,8 +524,11 @@ class Outbox:
                 self._stats.send_pauses += 1
         elif buffered <= self._low:
             self.can_send = True
+        self._headroom = 0
         if self._open is None:
             self.can_send_part = self.can_send
+            if self.can_send and self._plain:
+                self._headroom = self._high - buffered
             return
         # The part that comes next goes in front of these: they must not hold it up.
         buffered -= self._behind
