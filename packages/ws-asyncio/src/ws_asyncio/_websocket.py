@@ -370,22 +370,22 @@ class WebSocket(Facts):
         self._written_at = -math.inf
         connection = self._connection
         if connection.receive_data(data, now=self._now()):
-            if self._arrival.awaited:
-                self._arrival.wake_here()
+            self._arrival.wake_here()
             if self._waiters:
                 self._wake()
-            return
-        self._carry_out()
-        if connection.can_receive:
-            self._arrival.wake_here()
+        else:
+            self._go_on()
 
     def _on_landed(self, size: int) -> None:
         self._fair_share.begin()
         self._written_at = -math.inf
-        connection = self._connection
-        connection.received(size, now=self._now())
+        self._connection.received(size, now=self._now())
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Settle within a read."""
         self._carry_out()
-        if connection.can_receive:
+        if self._connection.can_receive:
             self._arrival.wake_here()
 
     def _on_end(self) -> None:
@@ -445,15 +445,14 @@ class WebSocket(Facts):
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
-        connection = self._connection
+        connection, now = self._connection, self._now()
         try:
-            accepted = connection.send(message, compress=compress, key=key, now=self._now())
+            accepted = connection.send(message, compress=compress, key=key, now=now)
         except BaseException:
             self._settle()
             raise
         # A lone message is written at once; more of them are together, once a turn: whoever has
         # another one to answer, or has just sent one, is likely to send more.
-        now = self._now()
         if not connection.can_send:
             self._settle()
         elif now - self._written_at < _IN_A_ROW or connection.in_batch:

@@ -274,15 +274,11 @@ class Outbox:
         """A message of which there is nothing to be said; False if there is, or it is none."""
         if not self._plain or self._open is not None:
             return False
-        kind = type(message)
-        if kind is bytes:
-            opcode, payload = BINARY, cast(bytes, message)
-        elif kind is str:
-            opcode, payload = TEXT, cast(str, message).encode()
-        else:
+        plain = _as_plain(message)
+        if plain is None:
             return False
-        self._run.append((opcode, payload))
-        size = len(payload)
+        self._run.append(plain)
+        size = len(plain[1])
         if not size:
             self._run_empty += 1
             size = 1
@@ -294,44 +290,32 @@ class Outbox:
 
     def put_behind(self, message: object) -> bool:
         """The same, if also something else waits already and the mark is not reached by it."""
-        kind = type(message)
-        if kind is bytes:
-            opcode, payload = BINARY, cast(bytes, message)
-        elif kind is str:
-            opcode, payload = TEXT, cast(str, message).encode()
-        else:
-            return False
-        size = len(payload)
-        if not 0 < size < self._headroom:
+        plain = _as_plain(message)
+        if plain is None or not 0 < (size := len(plain[1])) < self._headroom:
             return False
         self._headroom -= size
         self._run_size += size
-        self._run.append((opcode, payload))
+        self._run.append(plain)
         return True
 
     def show_alone(self, message: object) -> bytes | None:
         """The frame of a plain message that goes out at once, as nothing else waits; or None."""
         if not self._plain or self.waiting or self._open is not None:
             return None
-        kind = type(message)
-        payload: bytes
-        prepared: Prepared | None = None
-        if kind is bytes:
-            head, payload = FIN | BINARY, cast(bytes, message)
-        elif kind is str:
-            head, payload = FIN | TEXT, cast(str, message).encode()
-        elif kind is Prepared and not self._masked:
-            prepared = cast(Prepared, message)
-            head, payload = FIN | prepared.opcode, prepared.payload
+        plain = _as_plain(message)
+        if plain is not None:
+            opcode, payload = plain
+        elif isinstance(message, Prepared) and not self._masked:
+            opcode, payload = message.opcode, message.payload
         else:
             return None
         size = len(payload)
         if size > CHUNK - _MAX_CONTROL:
             return None
-        if prepared is not None:
-            frame = prepared.frame(head, payload)
+        if plain is None:
+            frame = cast(Prepared, message).frame(FIN | opcode, payload)
         else:
-            frame = encode(head, payload, self._entropy(4) if self._masked else None)
+            frame = encode(FIN | opcode, payload, self._entropy(4) if self._masked else None)
         stats = self._stats
         stats.messages_sent += 1
         stats.message_bytes_sent += size
@@ -576,7 +560,6 @@ class Outbox:
         elif size * 2 > self._chunk:
             self._chunk = min(size * 2, MAX_CHUNK)
         self._stats.bytes_sent += size
-        self._alone = 0
         self._shown_size -= size
         self._sent += size
         self._shown = (memoryview(self._shown[0])[size:],) if self._shown_size else _NOTHING
@@ -844,6 +827,16 @@ def to_payload(message: str | bytes | bytearray | memoryview) -> tuple[int, byte
     raise TypeError(
         f"a message is str, or bytes, bytearray or memoryview, not {type(message).__name__}"
     )
+
+
+def _as_plain(message: object) -> _Plain | None:
+    """A message that goes out as it is, if there is nothing more to be said about it."""
+    kind = type(message)
+    if kind is bytes:
+        return BINARY, cast(bytes, message)
+    if kind is str:
+        return TEXT, cast(str, message).encode()
+    return None
 
 
 def _weight(payload: bytes) -> int:

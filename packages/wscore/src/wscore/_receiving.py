@@ -18,17 +18,20 @@ class Receiving:
     over, and the rest of the message is discarded.
 
     :ivar free: whether nobody receives, in parts or else.
-    :ivar in_parts: whether somebody receives in parts.
     """
 
-    __slots__ = ("_connection", "_parts", "_taken", "free", "in_parts")
+    __slots__ = ("_connection", "_parts", "_taken", "free")
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
         self._taken = False
         self._parts: object | None = None
         self.free = True
-        self.in_parts = False
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether somebody receives in parts."""
+        return self._parts is not None
 
     def __enter__(self) -> None:
         """Begin to receive.
@@ -51,7 +54,6 @@ class Receiving:
         """
         if self._parts is not None and parts in (None, self._parts):
             self._parts = None
-            self.in_parts = False
             self.free = not self._taken
             self._connection.discard_rest(now=now)
 
@@ -78,7 +80,6 @@ class PartReceiver:
             self._begun = True
             receiving.leave_parts(now=now)
             receiving._parts = self
-            receiving.in_parts = True
             receiving.free = False
         if receiving._parts is not self:
             raise ConcurrencyError("another recv took over: this message was left")
