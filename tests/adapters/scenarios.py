@@ -560,17 +560,28 @@ async def the_rest_of_a_message_left_early_is_discarded(runtime: Runtime) -> Non
 
 @scenario
 async def a_message_left_while_reading_rests_lets_reading_go_on(runtime: Runtime) -> None:
-    options: dict[str, Any] = {"max_message_size": 16 * MIB, "max_queue_bytes": 100_000}
+    options: dict[str, Any] = {"max_message_size": 17 * MIB, "max_queue_bytes": 100_000}
     async with both_ends(runtime, ping_interval=math.inf, **options) as (client, server):
 
+        begun = runtime.event()
+
+        async def source() -> AsyncIterator[bytes]:
+            yield b"x"
+            yield b"x"
+            # Who takes parts sets the pace, from the first one on.
+            await begun.wait()
+            for _ in range(16):
+                yield b"x" * MIB
+
         async def send() -> None:
-            await client.send(b"x" * 16 * MIB)
+            await client.send(source())
             await client.send("next")
 
         async def receive() -> None:
             async for part in server.recv_streaming():
                 assert set(part) == {ord("x")}
                 break
+            begun.set()
             # Who takes no more lets the rest wait where it is.
             received = -1
             while received != server.stats.bytes_received:
