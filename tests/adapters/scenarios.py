@@ -562,7 +562,6 @@ async def the_rest_of_a_message_left_early_is_discarded(runtime: Runtime) -> Non
 async def a_message_left_while_reading_rests_lets_reading_go_on(runtime: Runtime) -> None:
     options: dict[str, Any] = {"max_message_size": 17 * MIB, "max_queue_bytes": 100_000}
     async with both_ends(runtime, ping_interval=math.inf, **options) as (client, server):
-
         begun = runtime.event()
 
         async def source() -> AsyncIterator[bytes]:

@@ -103,7 +103,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         try:
             async with within_open_timeout(websocket):
                 await self._create_transport(loop, Link(websocket), destination)
-            await websocket._until(lambda: connection.state is not State.CONNECTING)
+            await websocket._until_opening(lambda: connection.state is not State.CONNECTING)
             connection.poll_open()
         except BaseException:
             websocket.abort()

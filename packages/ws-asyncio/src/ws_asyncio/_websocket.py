@@ -267,8 +267,10 @@ class WebSocket(Facts):
         self._write_ended = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
-        # Who waits to receive; who else waits, and for what.
+        # Who waits to receive, or for the handshake as long as nobody can receive; who else waits,
+        # and for what.
         self._arrival: Final = Arrival(loop)
+        self._opening = True
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._send_turn: _SendTurn | None = None
         self._receiving: Final = Receiving(connection)
@@ -277,7 +279,7 @@ class WebSocket(Facts):
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
         self._carry_out()
-        if self._arrival.awaited and self._connection.can_receive:
+        if self._arrival.awaited and (self._opening or self._connection.can_receive):
             self._arrival.wake()
 
     def _carry_out(self) -> None:
@@ -385,7 +387,7 @@ class WebSocket(Facts):
     def _go_on(self) -> None:
         """Settle within a read."""
         self._carry_out()
-        if self._connection.can_receive:
+        if self._opening or self._connection.can_receive:
             self._arrival.wake_here()
 
     def _on_end(self) -> None:
@@ -408,6 +410,12 @@ class WebSocket(Facts):
 
     def _can_receive_part(self) -> bool:
         return self._connection.can_receive_part
+
+    async def _until_opening(self, ready: Callable[[], bool]) -> None:
+        """Wait for what the handshake brings; then it is for others to wait for what comes."""
+        while not ready():
+            await self._arrival
+        self._opening = False
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         while not ready():

@@ -890,8 +890,7 @@ class Connection:
     ) -> None:
         """Say what has to be said, with a Close frame if it was open, by an absolute deadline."""
         self.state = _CLOSING
-        for timer in (Timer.OPEN, Timer.FAIL, Timer.PING, Timer.PONG, Timer.MESSAGE, Timer.IDLE):
-            self._timers.stop(timer)
+        self._timers.stop_all(but_send=True)
         self._awaiting = False
         self._timers.start(Timer.CLOSE, min(deadline, now + self.config.close_timeout))
         if frame is not None:
@@ -994,13 +993,15 @@ class Connection:
     def _current_reason(self) -> CloseReason:
         reason = self._reason
         assert reason is not None
-        return replace(
-            reason,
-            close_sent=self._close_sent,
-            close_received=self._close_received,
-            unsent=self._outbox.lost,
-            unread=0 if self._inbox is None else self._inbox.lost,
-        )
+        sent, received = self._close_sent, self._close_received
+        unsent = self._outbox.lost
+        unread = 0 if self._inbox is None else self._inbox.lost
+        known = reason.close_sent, reason.close_received, reason.unsent, reason.unread
+        if known != (sent, received, unsent, unread):
+            self._reason = reason = replace(
+                reason, close_sent=sent, close_received=received, unsent=unsent, unread=unread
+            )
+        return reason
 
     def _raise_not_open(self) -> NoReturn:
         if self.state is _CONNECTING:

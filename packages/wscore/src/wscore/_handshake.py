@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from collections.abc import Sequence
+from typing import Final, TypeAlias, cast
 
 import h11
 from wsproto.connection import ConnectionType
@@ -213,7 +213,7 @@ class Tunnel:
             event = cast("h11.InformationalResponse | h11.Response", _parse(self._http, head))
             # RFC 9110 section 15.2: a 1xx announces that the answer is yet to come.
             if event.status_code >= 200:
-                return Response(event.status_code, _decode_headers(event.headers.raw_items()))
+                return Response(event.status_code, _read_headers(event)[0])
         return None
 
 
@@ -263,10 +263,10 @@ class ServerHandshake:
         try:
             end = self._scanner.find_end(self._buffer)
             if end is not None:
-                request = _parse_request(bytes(self._buffer[:end]))
+                request, fields = _parse_request(bytes(self._buffer[:end]))
                 if self._config.plain_http:
                     self.request = request
-                _check_handshake(request)
+                _check_handshake(fields)
                 _check_origin(request, self._config.origins)
                 self.request = request
                 del self._buffer[:end]
@@ -336,8 +336,8 @@ class ServerHandshake:
         self, request: Request
     ) -> tuple[list[tuple[bytes, bytes]], _deflate.Negotiated | None]:
         deflate = self._config.deflate
-        offers = request.headers.get("Sec-WebSocket-Extensions", "")
-        agreed = None if deflate is None else _deflate.accept(offers, deflate)
+        offers = request.headers.get_all("Sec-WebSocket-Extensions")
+        agreed = _deflate.accept(", ".join(offers), deflate) if deflate and offers else None
         if agreed is None:
             return [], None
         answer, negotiated = agreed
@@ -459,21 +459,21 @@ class ClientHandshake:
                 self._take_response(event)
 
     def _take_response(self, event: h11.InformationalResponse | h11.Response) -> None:
-        headers = _decode_headers(event.headers.raw_items())
+        headers, fields = _read_headers(event)
         response = self.response = Response(event.status_code, headers)
         if event.status_code == 101:
             _check_http_version(event.http_version, "response")
-            self._take_upgrade(headers)
+            self._take_upgrade(fields)
         else:
             rest = bytes(self._buffer)
             self._buffer.clear()
             self._receive_body(response, memoryview(rest))
 
-    def _take_upgrade(self, headers: Headers) -> None:
-        _check_switched(headers, self._accept_token)
-        subprotocol = _chosen_subprotocol(headers, self._config)
+    def _take_upgrade(self, fields: _Fields) -> None:
+        _check_switched(fields, self._accept_token)
+        subprotocol = _chosen_subprotocol(fields, self._config)
         try:
-            answer = headers.get("Sec-WebSocket-Extensions", "")
+            answer = ", ".join(fields.get("sec-websocket-extensions", ()))
             self.negotiated = _deflate.confirm(answer, self._config.deflate)
         except ValueError as error:
             raise _Violation(f"the response's extensions are not acceptable: {error}") from None
@@ -532,12 +532,24 @@ def _next_event(http: h11.Connection) -> object:
         raise _Violation(f"malformed HTTP: {str(error).partition(':')[0]}") from None
 
 
-def _decode_headers(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
-    # RFC 9110 section 5.5: bytes beyond ASCII are opaque. Latin-1 keeps them apart.
-    headers = ((name.decode("ascii"), value.decode("latin-1")) for name, value in pairs)
+_Fields: TypeAlias = dict[str, list[str]]
+"""The values of a head's fields, by their names in lower case: to ask :class:`Headers` for one
+takes a pass over all of them."""
+
+
+def _read_headers(
+    event: h11.Request | h11.InformationalResponse | h11.Response,
+) -> tuple[Headers, _Fields]:
+    # RFC 9110 section 5.5: bytes beyond ASCII are opaque. Latin-1 keeps them apart. Control
+    # characters were refused, so that what joins and splits is in none of them.
+    joined = b"\n".join([text for pair in event.headers.raw_items() for text in pair])
+    texts = joined.decode("latin-1").split("\n") if joined else []
     # A connection keeps them for all of its life.
-    same = _COMMON.get
-    return Headers((same(name, name), same(value, value)) for name, value in headers)
+    headers = Headers.of_texts(tuple(map(_COMMON.get, texts, texts)))
+    fields: _Fields = {}
+    for name, value in zip(texts[::2], texts[1::2], strict=True):
+        fields.setdefault(name.lower(), []).append(value)
+    return headers, fields
 
 
 _COMMON: Final = {
@@ -556,14 +568,14 @@ _COMMON: Final = {
 a peer says would keep it for ever on some versions of Python."""
 
 
-def _tokens(headers: Headers, name: str) -> list[str]:
-    """The elements of a list without regard to case, in one header or in several."""
-    return [token.lower() for token in split_tokens(headers.get(name, ""))]
+def _tokens(fields: _Fields, name: str) -> list[str]:
+    """The elements of a list in lower case, in one field or in several."""
+    return [token.lower() for value in fields.get(name, ()) for token in split_tokens(value)]
 
 
-def _only(headers: Headers, name: str, kind: str) -> str:
-    """The value of a header that must be there once."""
-    values = headers.get_all(name)
+def _only(fields: _Fields, name: str, kind: str) -> str:
+    """The value of a field that must be there once."""
+    values = fields.get(name.lower(), ())
     if len(values) != 1:
         found = "repeats" if values else "lacks"
         raise _Violation(f"the {kind} {found} {name}")
@@ -575,15 +587,15 @@ def _check_http_version(version: bytes, kind: str) -> None:
         raise _Violation(f"the {kind} is HTTP/{version.decode('ascii')}; it must be HTTP/1.1")
 
 
-def _check_connection(headers: Headers, kind: str) -> None:
-    if "upgrade" not in _tokens(headers, "Connection"):
+def _check_connection(fields: _Fields, kind: str) -> None:
+    if "upgrade" not in _tokens(fields, "connection"):
         raise _Violation(f"the {kind} lacks Connection: Upgrade")
 
 
 # A client's request, as a server reads it (RFC 6455 section 4.2.1).
 
 
-def _parse_request(head: bytes) -> Request:
+def _parse_request(head: bytes) -> tuple[Request, _Fields]:
     if b"\r\n " in head or b"\r\n\t" in head:
         # RFC 9112 section 5.2 has a server refuse this or mend it.
         raise _Violation("the request has a header folded over several lines")
@@ -591,22 +603,22 @@ def _parse_request(head: bytes) -> Request:
     if event.method != b"GET":
         raise _Violation("the request's method is not GET")
     _check_http_version(event.http_version, "request")
-    headers = _decode_headers(event.headers.raw_items())
-    target, host = _split_target(event.target.decode("ascii"), headers["Host"])
-    _check_no_body(headers)
-    return Request(target, host, headers)
+    headers, fields = _read_headers(event)
+    # h11 has seen to it that there is one Host.
+    target, host = _split_target(event.target.decode("ascii"), *fields["host"])
+    _check_no_body(fields)
+    return Request(target, host, headers), fields
 
 
-def _check_handshake(request: Request) -> None:
-    headers = request.headers
-    _check_asks_upgrade(headers)
-    _check_version(_only(headers, "Sec-WebSocket-Version", "request"))
-    _check_key(_only(headers, "Sec-WebSocket-Key", "request"))
-    _check_subprotocols(request.subprotocols)
+def _check_handshake(fields: _Fields) -> None:
+    _check_asks_upgrade(fields)
+    _check_version(_only(fields, "Sec-WebSocket-Version", "request"))
+    _check_key(_only(fields, "Sec-WebSocket-Key", "request"))
+    if offered := fields.get("sec-websocket-protocol"):
+        _check_subprotocols([token for value in offered for token in split_tokens(value)])
 
 
 def _split_target(target: str, host: str) -> tuple[str, str]:
-    # h11 has seen to it that there is one Host.
     absolute = _ABSOLUTE_TARGET.fullmatch(target)
     if absolute is not None:
         # RFC 9112 section 3.2.2: its authority takes the place of the Host header.
@@ -619,19 +631,19 @@ def _split_target(target: str, host: str) -> tuple[str, str]:
     return target, host
 
 
-def _check_no_body(headers: Headers) -> None:
+def _check_no_body(fields: _Fields) -> None:
     # h11 has seen to it that there is one length, of digits.
-    if "Transfer-Encoding" in headers or int(headers.get("Content-Length", "0")):
+    if "transfer-encoding" in fields or int(fields.get("content-length", ["0"])[0]):
         raise _Violation("the request has a body")
 
 
-def _check_asks_upgrade(headers: Headers) -> None:
-    if "Upgrade" not in headers:
+def _check_asks_upgrade(fields: _Fields) -> None:
+    if "upgrade" not in fields:
         # A plain request, such as a browser's or a health check's: RFC 9110 section 15.5.22.
         raise _Violation("the request does not ask for an upgrade", 426)
-    if "websocket" not in _tokens(headers, "Upgrade"):
+    if "websocket" not in _tokens(fields, "upgrade"):
         raise _Violation("the request lacks Upgrade: websocket")
-    _check_connection(headers, "request")
+    _check_connection(fields, "request")
 
 
 def _check_version(version: str) -> None:
@@ -645,7 +657,7 @@ def _check_key(key: str) -> None:
         raise _Violation("the request's Sec-WebSocket-Key is not 16 bytes in base64")
 
 
-def _check_subprotocols(subprotocols: tuple[str, ...]) -> None:
+def _check_subprotocols(subprotocols: Sequence[str]) -> None:
     if not all(is_token(subprotocol) for subprotocol in subprotocols):
         raise _Violation("the request offers a subprotocol that is not a token")
     if len(set(subprotocols)) != len(subprotocols):
@@ -661,18 +673,18 @@ def _check_origin(request: Request, origins: Sequence[str | None] | None) -> Non
 # A server's answer, as a client reads it (RFC 6455 section 4.1).
 
 
-def _check_switched(headers: Headers, accept_token: str) -> None:
-    if _tokens(headers, "Upgrade") != ["websocket"]:
+def _check_switched(fields: _Fields, accept_token: str) -> None:
+    if _tokens(fields, "upgrade") != ["websocket"]:
         raise _Violation("the response lacks Upgrade: websocket, or upgrades to more than that")
-    _check_connection(headers, "response")
-    if _only(headers, "Sec-WebSocket-Accept", "response") != accept_token:
+    _check_connection(fields, "response")
+    if _only(fields, "Sec-WebSocket-Accept", "response") != accept_token:
         raise _Violation("the response's Sec-WebSocket-Accept does not answer our key")
 
 
-def _chosen_subprotocol(headers: Headers, config: Config) -> str | None:
-    if "Sec-WebSocket-Protocol" not in headers:
+def _chosen_subprotocol(fields: _Fields, config: Config) -> str | None:
+    if "sec-websocket-protocol" not in fields:
         return None
-    subprotocol = _only(headers, "Sec-WebSocket-Protocol", "response")
+    subprotocol = _only(fields, "Sec-WebSocket-Protocol", "response")
     if subprotocol not in config.subprotocols:
         raise _Violation("the response chooses a subprotocol that was not offered")
     return subprotocol
@@ -703,6 +715,8 @@ def _check_host(host: str) -> None:
 
 def _encode_headers(headers: Headers, place: str) -> list[tuple[bytes, bytes]]:
     """Headers that the caller adds to an upgrade, as bytes."""
+    if not headers:
+        return []
     for name, _ in headers.pairs():
         if name.lower() in _OURS or name.lower().startswith("sec-websocket-"):
             raise ValueError(f"{name} cannot be set by hand in {place}: the handshake sets it")
@@ -747,7 +761,7 @@ def _check_framing(headers: Headers, length: str) -> None:
         raise ValueError("Transfer-Encoding cannot be set: the response has a Content-Length")
     if any(value != length for value in headers.get_all("Content-Length")):
         raise ValueError(f"Content-Length is wrong: the body has {length} bytes; leave it out")
-    if not {"close", "upgrade"}.issuperset(_tokens(headers, "Connection")):
+    if not {"close", "upgrade"}.issuperset(split_tokens(headers.get("Connection", "").lower())):
         raise ValueError("Connection must be close: a refusal ends the connection; leave it out")
 
 
@@ -771,8 +785,8 @@ def _opening_headers(request: Request, key: bytes, config: Config) -> list[tuple
     return headers
 
 
-def _first_offered(subprotocols: Iterable[str], request: Request) -> str | None:
-    offered = request.subprotocols
+def _first_offered(subprotocols: Sequence[str], request: Request) -> str | None:
+    offered = request.subprotocols if subprotocols else ()
     return next((token for token in subprotocols if token in offered), None)
 
 

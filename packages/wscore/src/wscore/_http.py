@@ -43,8 +43,15 @@ class Headers(Mapping[str, str]):
     @classmethod
     def of_head(cls, head: bytes) -> Headers:
         """Not public: the headers of a head that was written here."""
-        self = cls()
-        self._head = head
+        self = cls.__new__(cls)
+        self._head, self._texts = head, ()
+        return self
+
+    @classmethod
+    def of_texts(cls, texts: tuple[str, ...]) -> Headers:
+        """Not public: names and values in turn."""
+        self = cls.__new__(cls)
+        self._head, self._texts = b"", texts
         return self
 
     @property
@@ -68,6 +75,9 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len({name.lower() for name, _ in self._pairs})
+
+    def __bool__(self) -> bool:
+        return bool(self._head or self._texts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
@@ -93,9 +103,14 @@ class Headers(Mapping[str, str]):
         return tuple(self._pairs)
 
 
+_NONE = Headers()
+
+
 def as_headers(headers: HeadersLike) -> Headers:
     """The same as :class:`Headers`, which never change."""
-    return headers if type(headers) is Headers else Headers(headers)
+    if type(headers) is Headers:
+        return headers
+    return _NONE if headers == () else Headers(headers)
 
 
 # The three values below take headers in any form and hold them in one: hence their own __init__.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import math
+from typing import Final
 
 INF = math.inf
 
@@ -32,6 +33,9 @@ class Timer(enum.IntEnum):
     """The next keepalive ping is due."""
 
 
+_NONE_RUNS: Final = [INF] * (len(Timer) + 1)
+
+
 class Timers:
     """The running timers of one connection.
 
@@ -43,7 +47,7 @@ class Timers:
 
     def __init__(self) -> None:
         # By timer; a dict would take twice the memory.
-        self._running = [INF] * (len(Timer) + 1)
+        self._running = _NONE_RUNS.copy()
         self._earliest = INF
         self.send_by = INF
 
@@ -70,10 +74,12 @@ class Timers:
         """Stop a timer; harmless if it does not run."""
         self.start(timer, INF)
 
-    def stop_all(self) -> None:
-        """Stop every timer."""
-        self._running = [INF] * (len(Timer) + 1)
-        self._earliest = self.send_by = INF
+    def stop_all(self, *, but_send: bool = False) -> None:
+        """Stop every timer, or all others than :attr:`Timer.SEND`."""
+        self._running = _NONE_RUNS.copy()
+        self._earliest = INF
+        if not but_send:
+            self.send_by = INF
 
     def when(self, timer: Timer) -> float:
         """When a timer is due; ``inf`` if it does not run."""
