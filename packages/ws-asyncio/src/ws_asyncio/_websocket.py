@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import ssl as tls
 import sys
 import threading
@@ -254,6 +255,8 @@ class WebSocket(Facts):
         self._now: Final = clock_of(loop)
         self._overflow: Final = connection.config.overflow
         self._transport: asyncio.Transport | None = None
+        # Its socket's number, if what is written is what goes out.
+        self._socket: int | None = None
         self._gone = False
         # Written to the transport and, as far as it tells, still there.
         self._in_flight = 0
@@ -363,6 +366,8 @@ class WebSocket(Facts):
     def _on_connected(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         name = transport.get_extra_info
+        if sys.platform != "win32" and name("ssl_object") is None:
+            self._socket = name("socket").fileno()
         self._addresses = name("sockname"), name("peername")
         transport.set_write_buffer_limits(high=0)
         self._settle()
@@ -395,7 +400,7 @@ class WebSocket(Facts):
         self._settle()
 
     def _on_lost(self, error: Exception | None) -> None:
-        self._transport = None
+        self._transport = self._socket = None
         self._gone = True
         self._connection.transport_lost(error, now=self._now())
         if self._timer is not None:
@@ -484,15 +489,22 @@ class WebSocket(Facts):
         ):
             return False
         self._written_at = now
-        transport.write(frame)
-        # uvloop writes at the end of the turn; what it holds has not left.
-        left = transport.get_write_buffer_size()
-        if not left:
-            self._connection.data_sent(len(frame), now=now)
-            return True
-        self._in_flight = left = min(len(frame), left)
+        sent = 0
+        if self._socket is not None:
+            # What a transport does itself when nothing is left in it, but with more ado; uvloop's
+            # waits for the end of the turn. It meets the same error, and tells.
+            try:
+                sent = os.write(self._socket, frame)
+            except OSError:
+                sent = 0
+            if sent == len(frame):
+                self._connection.data_sent(sent, now=now)
+                return True
+        transport.write(frame[sent:])
+        self._in_flight = left = min(len(frame) - sent, transport.get_write_buffer_size())
         self._connection.data_sent(len(frame) - left, now=now)
-        self._settle()
+        if left:
+            self._settle()
         return True
 
     def _write_now(self) -> None:
