@@ -237,6 +237,7 @@ class ServerHandshake:
         self.subprotocol: str | None = None
         self.negotiated: _deflate.Negotiated | None = None
         self._config = config
+        self._fields: _Fields = {}
         self._scanner = _HeadScanner(config, "request", _REQUEST_LINE)
         self._buffer = bytearray()
 
@@ -263,10 +264,10 @@ class ServerHandshake:
         try:
             end = self._scanner.find_end(self._buffer)
             if end is not None:
-                request, fields = _parse_request(bytes(self._buffer[:end]))
+                request, self._fields = _parse_request(bytes(self._buffer[:end]))
                 if self._config.plain_http:
                     self.request = request
-                _check_handshake(fields)
+                _check_handshake(self._fields)
                 _check_origin(request, self._config.origins)
                 self.request = request
                 del self._buffer[:end]
@@ -302,8 +303,9 @@ class ServerHandshake:
             raise TypeError(f"a request is accepted by an Accept, not {type(answer).__name__}")
         _check_offered(answer.subprotocol, self.request)
         extra = _encode_headers(answer.headers, "the response that accepts a request")
-        extensions, negotiated = self._negotiate(self.request)
-        data = _switch_protocols(self.request, answer.subprotocol, extensions + extra)
+        extensions, negotiated = self._negotiate()
+        key = self._fields["sec-websocket-key"][0].encode("ascii")
+        data = _switch_protocols(key, answer.subprotocol, extensions + extra)
         self.subprotocol = answer.subprotocol
         self.negotiated = negotiated
         self.response = Response(101, Headers.of_head(data))
@@ -332,11 +334,9 @@ class ServerHandshake:
         self.response = Response(int(response.status), Headers.of_head(head), response.body)
         return head + handshake.send(RejectData(response.body, body_finished=True))
 
-    def _negotiate(
-        self, request: Request
-    ) -> tuple[list[tuple[bytes, bytes]], _deflate.Negotiated | None]:
+    def _negotiate(self) -> tuple[list[tuple[bytes, bytes]], _deflate.Negotiated | None]:
         deflate = self._config.deflate
-        offers = request.headers.get_all("Sec-WebSocket-Extensions")
+        offers = self._fields.get("sec-websocket-extensions")
         agreed = _deflate.accept(", ".join(offers), deflate) if deflate and offers else None
         if agreed is None:
             return [], None
@@ -791,12 +791,11 @@ def _first_offered(subprotocols: Sequence[str], request: Request) -> str | None:
 
 
 def _switch_protocols(
-    request: Request, subprotocol: str | None, extra: list[tuple[bytes, bytes]]
+    key: bytes, subprotocol: str | None, extra: list[tuple[bytes, bytes]]
 ) -> bytes:
     """What wsproto would answer; but it would read the request once more for that, which takes as
     long as all the rest of a handshake.
     """
-    key = request.headers["Sec-WebSocket-Key"].encode("ascii")
     headers = [
         (b"Upgrade", b"websocket"),
         (b"Connection", b"Upgrade"),
