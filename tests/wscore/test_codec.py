@@ -16,7 +16,16 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wscore.rawpeer import BINARY, CLOSE, FIN, PING, TEXT, RawPeer, reason_of
+from tests.wscore.rawpeer import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    PING,
+    TEXT,
+    RawPeer,
+    reason_of,
+)
 from wsproto.frame_protocol import FrameDecoder, FrameProtocol, Opcode
 
 import wscore
@@ -457,6 +466,65 @@ def test_large_messages_arrive_however_they_are_read(role: Role, step: int) -> N
     assert stats.messages_received == 4
     assert stats.message_bytes_received == stats.payload_bytes_received
     assert stats.frames_received == 4
+
+
+def reads_of(connection: Connection, data: bytes) -> list[int]:
+    """Read and take as an adapter does, as much as is wanted; how much each read brought."""
+    sizes = []
+    while data:
+        view = connection.receive_buffer()
+        if view is None:
+            sizes.append(min(connection.want_read, len(data)))
+            connection.receive_data(data[: sizes[-1]], now=0.0)
+        else:
+            with view:
+                sizes.append(min(len(view), len(data)))
+                view[: sizes[-1]] = data[: sizes[-1]]
+            connection.received(sizes[-1], now=0.0)
+        assert sizes[-1]
+        data = data[sizes[-1] :]
+    while connection.take_message(now=0.0) is not None:
+        pass
+    return sizes
+
+
+@pytest.mark.skipif(wscore.codec != "C", reason="the pure form copies what it receives anyway")
+def test_of_large_messages_the_least_is_copied() -> None:
+    connection = RawPeer.opened().connection
+    large = frame(connection, FIN | BINARY, NOISE[:MIB])
+    first = reads_of(connection, large)
+    assert first == [256 * KIB, 512 * KIB, len(large) - 768 * KIB]
+    # After one there may be another, of which the head comes with little else.
+    assert reads_of(connection, large) == [16 * KIB, 512 * KIB, len(large) - 528 * KIB]
+    small = frame(connection, FIN | BINARY, NOISE[: 10 * KIB])
+    assert reads_of(connection, small) == [len(small)]
+    assert reads_of(connection, large)[0] == 16 * KIB
+    assert connection.stats.messages_received == 4
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(FIN | BINARY, 9 * KIB), (FIN | BINARY, 9 * KIB)],
+        [(BINARY, 9 * KIB), (FIN | CONTINUATION, 1)],
+        [(FIN | BINARY, 40 * KIB)],
+    ],
+    ids=["two at once", "in fragments", "of one read"],
+)
+def test_other_messages_come_in_one_read_again(frames: list[tuple[int, int]]) -> None:
+    connection = RawPeer.opened(Config(read_size=64 * KIB)).connection
+    reads_of(connection, frame(connection, FIN | BINARY, NOISE[:LARGE]))
+    assert connection.want_read == (16 if LANDS else 64) * KIB
+    reads_of(connection, b"".join(frame(connection, head, NOISE[:size]) for head, size in frames))
+    assert connection.want_read == 64 * KIB
+
+
+def test_no_read_is_larger_than_allowed() -> None:
+    connection = RawPeer.opened(Config(read_size=10 * KIB)).connection
+    data = frame(connection, FIN | BINARY, NOISE[:LARGE])
+    for _ in range(2):
+        assert max(reads_of(connection, data)) == (20 if LANDS else 10) * KIB
+        assert connection.want_read == 10 * KIB
 
 
 def test_text_that_is_none_fails_before_it_has_all_come() -> None:

@@ -133,7 +133,8 @@ class Config:
         :ivar control_look_ahead: raw bytes read behind a full queue in search of pings, pongs
             and Close frames. 64 KiB. 0: nothing is read or looked at behind a full queue; so with
             ``max_queue=1`` each message is handed over before anything behind it counts.
-        :ivar read_size: the most bytes that one read may bring. 256 KiB, as in asyncio.
+        :ivar read_size: the most bytes that one read may bring, or twice as many if they go to
+            where they stay, in a large message. 256 KiB, as in asyncio.
         :ivar keep_unread: after this side closes, messages received before can still be taken;
             otherwise they are dropped and counted.
         :ivar keep_fragments: a message that is received in parts comes in the fragments that it

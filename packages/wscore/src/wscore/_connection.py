@@ -304,7 +304,7 @@ class Connection:
         inbox = self._inbox
         if inbox is None or not inbox.lands or self.state is not _OPEN or self._peer_ended:
             return None
-        return inbox.receive_buffer(self.config.read_size)
+        return inbox.receive_buffer()
 
     def received(self, size: int, *, now: float) -> None:
         """``size`` bytes, at least one, were read into :meth:`receive_buffer`.
