@@ -39,6 +39,7 @@ STANDARD_LIBRARY = {
     "re": "the grammar of a head",
     "string": "the alphabets of URLs",
     "struct": "frame headers",
+    "types": "tracebacks, which context managers are given",
     "typing": "types",
     "urllib": "percent-encoding",
     "zlib": "permessage-deflate",
@@ -50,6 +51,7 @@ NARROWED = {
     "hmac": {"compare_digest"},
     "http": {"HTTPStatus"},
     "os": {"urandom", "register_at_fork", "environ"},
+    "types": {"TracebackType"},
     "urllib": {"parse"},
 }
 """Modules of which wscore may use only these attributes."""
@@ -62,13 +64,16 @@ HANDSHAKE = "_handshake"
 LAYERS = (
     {"_lazy"},
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
+    {"_pace", "_runtime"},
     {"_backoff", "_destination", "_proxy"},
     {"_backoff", "_destination", "_proxy"},
     {"_pure", "_codec"},
     {"_form"},
     {"_deflate", "_frames", "_handshake", "_inbox", "_outbox"},
     {"_connection"},
-    {"_admission", "_facts", "_receiving", "_sending"},
+    {"_admission", "_carrier", "_facts", "_receiving", "_sending"},
+    {"_driving"},
+    {"_caller_driven"},
     {"_broadcast"},
     {"__init__"},
     {"compat_websockets", "testing"},

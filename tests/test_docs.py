@@ -100,6 +100,15 @@ def test_every_public_name_is_in_the_reference(module: Any) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("module", [ws_trio, ws_anyio], ids=lambda module: module.__name__)
+def test_every_verb_that_is_inherited_is_in_the_reference(module: Any) -> None:
+    page = (ROOT / "docs/api.rst").read_text()
+    section = page.partition(f":: {module.__name__}.WebSocket\n")[2].partition("\n.. ")[0]
+    verbs = {name for name in dir(wscore.CallerDriven) if not name.startswith("_")}
+    listed = set(re.findall(r"^   \.\. automethod:: (\w+)$", section, re.MULTILINE))
+    assert listed == (verbs - {*dir(wscore.Facts)}) | {"__aiter__"}
+
+
 def test_every_member_of_a_connection_is_of_a_kind() -> None:
     page = (ROOT / "docs/embedding.rst").read_text()
     members = [name for name in dir(wscore.Connection) if not name.startswith("_")]

@@ -26,6 +26,7 @@ from tests.ws_anyio.streams import (
 
 from ws_anyio import WebSocket, accept, connect, serve
 from wscore import (
+    CloseReason,
     HandshakeInterrupted,
     HandshakeRefused,
     HandshakeRejected,
@@ -91,14 +92,20 @@ async def test_entered_with_a_task_group_it_is_closed_at_the_end_of_the_block() 
         assert client.state is State.CLOSED
 
 
-async def test_a_task_group_that_is_cancelled_ends_its_connections() -> None:
+async def test_a_task_group_that_is_cancelled_ends_its_connections_and_says_1001() -> None:
     clients: list[WebSocket] = []
-    async with serving(echo) as (server, url):
+    reasons: list[CloseReason] = []
+
+    async def handler(websocket: WebSocket) -> None:
+        reasons.append(await websocket.wait_closed())
+
+    async with serving(handler) as (server, url):
         async with anyio.create_task_group() as group:
             clients.append(await connect(url, task_group=group))
             group.cancel_scope.cancel()
         assert clients[0].state is State.CLOSED
         await until(lambda: not server.connections)
+        assert [reason.code for reason in reasons] == [1001]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

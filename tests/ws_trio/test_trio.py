@@ -403,7 +403,7 @@ async def test_a_silent_peer_is_given_up_in_virtual_time() -> None:
     async with both_ends(ping_interval=20, ping_timeout=30, close_timeout=100) as (client, server):
         # The server's end stops to read and to write: it vanished.
         assert server._carrier is not None
-        await server._carrier.stream.aclose()
+        await server._carrier.close()
         with pytest.raises(ConnectionClosed):
             await client.recv()
 

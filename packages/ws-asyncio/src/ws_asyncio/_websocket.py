@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self, cast
 
 from wscore import (
+    IN_A_ROW,
     Cause,
     CloseCode,
     CloseReason,
@@ -468,7 +469,7 @@ class WebSocket(Facts):
         # another one to answer, or has just sent one, is likely to send more.
         if not connection.can_send:
             self._settle()
-        elif now - self._written_at < _IN_A_ROW or connection.in_batch:
+        elif now - self._written_at < IN_A_ROW or connection.in_batch:
             if not self._will_write:
                 self._will_write = True
                 self._loop.call_soon(self._write_together)
@@ -482,7 +483,7 @@ class WebSocket(Facts):
         now = self._now()
         transport = self._transport
         if (
-            now - self._written_at < _IN_A_ROW
+            now - self._written_at < IN_A_ROW
             or transport is None
             or transport.is_closing()
             or (frame := self._connection.send_alone(message, now=now)) is None
@@ -662,9 +663,6 @@ class _SendTurn(asyncio.Lock):
 # An attribute of an enumeration takes several times as long to look up.
 _KEEP: Final = Transport.KEEP
 _WAIT: Final = Overflow.WAIT
-
-_IN_A_ROW = 100e-6
-"""Seconds within which a message follows another in a row; to write one takes a tenth of that."""
 
 _SCRATCH_SIZE = 256 * 1024
 

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from wscore import Connection
+from wscore import Connection, send_some
 
 __all__ = ["SecureStream", "Stream"]
 
@@ -45,7 +45,7 @@ class Stream:
         """
         while buffers := connection.data_to_send():
             try:
-                sent = _send(self.sock, buffers)
+                sent = send_some(self.sock, buffers)
             except BlockingIOError:
                 return False
             connection.data_sent(sent, now=time.monotonic())
@@ -216,18 +216,6 @@ class SecureStream(Stream):
             except BlockingIOError:
                 return False
             self._encrypted = self._encrypted[sent:]
-
-
-def _send(sock: socket.socket, buffers: Any) -> int:
-    if len(buffers) == 1:
-        return sock.send(buffers[0])
-    if hasattr(sock, "sendmsg"):
-        return sock.sendmsg(buffers[:_MAX_BUFFERS])
-    return sock.send(b"".join(buffers))
-
-
-_MAX_BUFFERS = 64
-"""Buffers that one system call takes; every system takes that many (IOV_MAX)."""
 
 
 class _Scratch(threading.local):

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from wscore import (
+    IN_A_ROW,
     Cause,
     CloseCode,
     CloseReason,
@@ -304,7 +305,7 @@ class WebSocket(Driven):
         if self._flush_at < math.inf:
             return connection.send_behind(message)
         now = time.monotonic()
-        if now - self._written_at < _IN_A_ROW:
+        if now - self._written_at < IN_A_ROW:
             return False
         frame = connection.send_alone(message, now=now)
         if frame is None:
@@ -324,7 +325,7 @@ class WebSocket(Driven):
         except BaseException:
             self._settle()
             raise
-        in_a_row = now - self._written_at < _IN_A_ROW
+        in_a_row = now - self._written_at < IN_A_ROW
         if (in_a_row or connection.in_batch) and connection.can_send:
             # A lone message is written at once; more of them are together: whoever has another
             # one to answer, or has just sent one, is likely to send more.
@@ -393,10 +394,6 @@ class _Parts(Iterator[Message]):
         with self._websocket._guard:
             self._receiver.leave(now=time.monotonic())
             self._websocket._settle()
-
-
-_IN_A_ROW = 100e-6
-"""Seconds within which a message follows another in a row; to write one takes a tenth of that."""
 
 
 def _deadline(timeout: float | None) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from ._websocket import WebSocket
+from ._websocket import WebSocket, what_failed
 
 __all__ = ["Opening", "within_open_timeout"]
 
@@ -88,5 +88,4 @@ def within_open_timeout(websocket: WebSocket) -> Iterator[None]:
             connection.handle_timeout(now=max(deadline, trio.current_time()))
             websocket._lose(None)
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        # The error of TLS or of the system says more than trio's around it.
-        websocket._lose(error if isinstance(error, OSError) else error.__cause__ or error)
+        websocket._lose(what_failed(error))

@@ -318,7 +318,7 @@ class Server:
             with life.scope:
                 await self._live(websocket, nursery, stream)
         finally:
-            websocket._leave()
+            await websocket._leave()
             self._admission.leave(websocket)
             self.connections.discard(websocket)
             del self._lives[websocket]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from ._admission import Admission, Farewell
 from ._backoff import Backoff, Reconnector
 from ._broadcast import broadcast
+from ._caller_driven import CallerDriven
+from ._carrier import Carrier, SocketCarrier, StreamCarrier, send_some
 from ._close import Cause, CloseBy, CloseCode, CloseFrame, CloseReason, check_close_code
 from ._config import Config, ConfigOptions, Deflate, Overflow
 from ._connection import TRANSITIONS, Connection, Role, State, Transport
@@ -37,9 +39,11 @@ from ._handshake import Tunnel
 from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
 from ._outbox import Prepared
+from ._pace import IN_A_ROW
 from ._pings import ControlFrame, Latency, Ping
 from ._proxy import Proxy, choose_proxy
 from ._receiving import PartReceiver, Receiving
+from ._runtime import Runtime
 from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
 from ._stats import FairShare, Stats
 from ._url import URL
@@ -47,6 +51,7 @@ from ._url import URL
 __version__ = "0.1.0"
 
 __all__ = [
+    "IN_A_ROW",
     "TRANSITIONS",
     "URL",
     "Tunnel",
@@ -55,6 +60,8 @@ __all__ = [
     "BadHandshake",
     "Cause",
     "Backoff",
+    "CallerDriven",
+    "Carrier",
     "CloseBy",
     "CloseCode",
     "CloseFrame",
@@ -96,10 +103,13 @@ __all__ = [
     "Request",
     "Response",
     "Role",
+    "Runtime",
     "SendBufferFull",
     "SendableMessage",
+    "SocketCarrier",
     "State",
     "Stats",
+    "StreamCarrier",
     "Transport",
     "WebSocketError",
     "WebSocketTimeout",
@@ -112,4 +122,5 @@ __all__ = [
     "each_part",
     "is_whole",
     "only_closed",
+    "send_some",
 ]

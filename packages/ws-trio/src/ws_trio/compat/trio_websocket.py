@@ -929,7 +929,7 @@ class WebSocketConnection(trio.abc.AsyncResource):
             websocket.abort()
             await websocket.wait_closed()
         except trio.Cancelled:
-            websocket._leave()
+            await websocket._leave()
             raise
 
     # -- for this module

@@ -1,0 +1,242 @@
+"""The only place that decides which task moves the bytes of a connection, where whoever receives
+reads for itself and whoever sends writes.
+
+That saves switching between tasks. What nobody else does, the connection's own tasks do: keep the
+time, write what did not go at once, read while nobody receives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from ._carrier import Carrier
+from ._close import CloseCode
+from ._connection import Connection, Transport
+from ._facts import Facts
+from ._pace import CALLS_A_TURN, HANDOVER
+from ._runtime import Event, Nudge, Runtime
+
+__all__ = ["Driven"]
+
+
+class Driven(Facts, Runtime):
+    """A connection, its carrier, and the tasks that wait for it."""
+
+    def __init__(self, connection: Connection, now: Callable[[], float]) -> None:
+        super().__init__(connection)
+        self._now: Final = now
+        self._carrier: Carrier | None = None
+        self._gone = False
+        # What the tasks of the connection wait for.
+        self._to_write: Final = Nudge(self._event)
+        self._to_read: Final = Nudge(self._event)
+        self._to_time: Final = Nudge(self._event)
+        self._left: Final = Nudge(self._event)
+        self._over: Final = self._event()
+        self._timer_at = math.inf
+        # Who else waits, and for what.
+        self._waiters: Final[dict[Event, Callable[[], bool]]] = {}
+        self._receiver: Callable[[], bool] | None = None
+        self._received = self._event()
+        self._someone_reads = False
+        self._receives = 0
+        self._calls_left = 0
+        self._has_waited = False
+
+    # What carries it.
+
+    async def _run(self, carrier: Carrier) -> None:
+        """Carry the connection to its end. Whoever calls this must :meth:`_drop` the carrier."""
+        connection = self._connection
+        self._carrier = carrier
+        self._addresses = carrier.addresses
+        async with self._task_group() as group:
+            group.start_soon(self._keep_time)
+            group.start_soon(self._write, carrier)
+            group.start_soon(self._read, carrier)
+            self._settle()
+            await self._over.wait()
+            group.cancel_scope.cancel()
+        if connection.transport is Transport.CLOSE:
+            # Whatever it says: the connection is at its end.
+            with self._cancel_scope(deadline=connection.deadline), suppress(Exception):
+                await carrier.close()
+
+    async def _drop(self, carrier: Carrier) -> None:
+        """The connection is at its end, or its tasks were cancelled."""
+        await carrier.abort()
+        self._carrier = None
+        self._lose(None)
+
+    async def _leave(self) -> None:
+        """Abort the connection, once what need not wait has gone out. Does not wait itself."""
+        self._connection.close(CloseCode.GOING_AWAY, now=self._now())
+        self._settle()
+        self._connection.abort(now=self._now())
+        self._settle()
+
+    def _lose(self, error: BaseException | None) -> None:
+        """There is no stream any more, or there never was one."""
+        self._connection.transport_lost(error, now=self._now())
+        self._gone = True
+        self._settle()
+
+    def _fail(self, error: Exception) -> None:
+        self._connection.transport_lost(self._what_failed(error), now=self._now())
+        self._over.set()
+
+    # What follows from what happened.
+
+    def _settle(self) -> None:
+        """After any input, command or take: carry out the outputs, wake whoever can go on."""
+        connection, carrier = self._connection, self._carrier
+        if carrier is not None:
+            self._write_now(carrier)
+            if self._to_read.is_awaited and connection.want_read:
+                self._to_read.nudge()
+            if (end := connection.transport) is not _KEEP:
+                self._end(carrier, end)
+        if connection.deadline < self._timer_at:
+            self._to_time.nudge()
+        for event, ready in self._waiters.items():
+            if ready():
+                event.set()
+        if self._receiver is not None and self._receiver():
+            self._wake_receiver()
+
+    def _write_now(self, carrier: Carrier) -> None:
+        """Write what goes at once; the rest is the writer's, behind which nothing overtakes."""
+        if not self._connection.want_write or carrier.is_writing:
+            return
+        try:
+            if not carrier.write_now():
+                self._to_write.nudge()
+        except OSError as error:
+            self._fail(error)
+
+    def _end(self, carrier: Carrier, end: Transport) -> None:
+        if end is not Transport.END_WRITE:
+            self._over.set()
+        elif not carrier.write_ended:
+            self._to_write.nudge()
+
+    def _wake_receiver(self) -> None:
+        """Whoever waits to receive looks again, whatever it is that it waits for."""
+        self._received.set()
+        if self._carrier is not None:
+            self._carrier.interrupt_read()
+
+    # The tasks of the connection.
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._timer_at = deadline = self._connection.deadline
+            with self._cancel_scope(deadline=deadline) as scope:
+                await self._to_time.wait()
+            if scope.cancelled_caught:
+                self._connection.handle_timeout(now=self._now())
+                self._settle()
+
+    async def _write(self, carrier: Carrier) -> None:
+        connection = self._connection
+        while True:
+            try:
+                while connection.want_write:
+                    await carrier.write()
+                    self._settle()
+                if connection.transport is Transport.END_WRITE and not carrier.write_ended:
+                    await carrier.end_write()
+            except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
+                self._fail(error)
+            await self._to_write.wait()
+
+    async def _read(self, carrier: Carrier) -> None:
+        """Read when nobody else does.
+
+        A socket is read by whoever receives, which saves switching between tasks; once nobody
+        has for a while, here. What was begun here is not handed back: the receiver waits for it.
+        """
+        while True:
+            if carrier.is_shared and self._receives:
+                receives = self._receives
+                await self._sleep(HANDOVER)
+                if self._someone_reads:
+                    await self._left.wait()
+                    continue
+                if receives != self._receives:
+                    continue
+            if self._connection.want_read:
+                await self._read_once(carrier)
+                if self._receiver is not None:
+                    # Whoever receives reads the rest.
+                    self._wake_receiver()
+            else:
+                await self._to_read.wait()
+
+    async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> None:
+        self._someone_reads = True
+        only_messages = False
+        try:
+            only_messages = await carrier.read()
+        except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
+            self._fail(error)
+        finally:
+            self._someone_reads = False
+            if by_receiver:
+                # It need not be woken.
+                self._receiver = None
+        # Of messages alone, only who receives is to know; whoever reads sees to that.
+        if not only_messages or self._waiters:
+            self._settle()
+
+    # Whoever else waits.
+
+    async def _let_others_run(self) -> None:
+        """A checkpoint after what did not wait; but not right behind one, nor within a batch."""
+        self._calls_left -= 1
+        if self._calls_left < 0 or not (self._has_waited or self._connection.in_batch):
+            self._calls_left = CALLS_A_TURN
+            await self._cancel_shielded_checkpoint()
+        self._has_waited = False
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        """Wait until it is so; at least a checkpoint."""
+        await self._checkpoint()
+        while not ready():
+            event = self._event()
+            self._waiters[event] = ready
+            try:
+                await event.wait()
+            finally:
+                del self._waiters[event]
+
+    async def _until_received(self, ready: Callable[[], bool]) -> None:
+        """Wait until something was received, and read it if nobody else does; it is not so yet."""
+        self._receives += 1
+        while True:
+            self._receiver = ready
+            try:
+                carrier = self._carrier
+                if (
+                    carrier is None
+                    or not carrier.is_shared
+                    or self._someone_reads
+                    or not self._connection.want_read
+                ):
+                    self._received = self._event()
+                    await self._received.wait()
+                else:
+                    await self._read_once(carrier, by_receiver=True)
+            finally:
+                self._receiver = None
+                if self._left.is_awaited:
+                    self._left.nudge()
+            if ready():
+                return
+
+
+# An attribute of an enumeration takes several times as long to look up.
+_KEEP: Final = Transport.KEEP

@@ -1,0 +1,19 @@
+"""The only place for the numbers by which adapters pace themselves: what waits for each other, who
+waits for whom. A different one would change how fast they are, not what they do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["CALLS_A_TURN", "HANDOVER", "IN_A_ROW"]
+
+IN_A_ROW: Final = 100e-6
+"""Seconds within which a message follows another in a row; to write one takes a tenth of that."""
+
+HANDOVER: Final = 0.02
+"""Seconds after which the connection's own task reads: pings are to be answered soon, and whoever
+receives again and again is to be left alone."""
+
+CALLS_A_TURN: Final = 16
+"""Calls within a batch until it is the others' turn: a turn costs many times what a call does."""

@@ -1,0 +1,153 @@
+"""The only place that says what a runtime brings to the connections that are driven on it.
+
+That is a runtime with async and await, and with tasks that end where they began (structured
+concurrency). Names and meanings are trio's, which anyio shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVarTuple
+
+__all__ = ["Event", "Lock", "Nudge", "Runtime"]
+
+Ts = TypeVarTuple("Ts")
+
+
+class Event(Protocol):
+    """Happens once; whoever waits for it goes on then."""
+
+    def set(self) -> object: ...
+
+    def is_set(self) -> bool: ...
+
+    async def wait(self) -> object: ...
+
+
+class Lock(Protocol):
+    """One at a time, first come, first served."""
+
+    def locked(self) -> bool: ...
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> object: ...
+
+
+class CancelScope(Protocol):
+    """What is cancelled together, on request or at a deadline."""
+
+    @property
+    def cancelled_caught(self) -> bool: ...
+
+    def cancel(self) -> object: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool: ...
+
+
+class TaskGroup(Protocol):
+    """Tasks that end before its block does: a nursery."""
+
+    @property
+    def cancel_scope(self) -> CancelScope: ...
+
+    def start_soon(
+        self, task: Callable[[*Ts], Coroutine[Any, Any, None]], /, *args: *Ts
+    ) -> object: ...
+
+
+class Runtime(Protocol):
+    """What :class:`CallerDriven` needs of a runtime: for a subclass to bind as static methods.
+
+    They are members of the class, not of an object beside it, since most are called for each
+    message: ``_checkpoint = staticmethod(trio.lowlevel.checkpoint)``.
+    """
+
+    @staticmethod
+    def _event() -> Event:
+        """A new one."""
+        ...
+
+    @staticmethod
+    def _lock() -> Lock:
+        """A new one."""
+        ...
+
+    @staticmethod
+    def _cancel_scope(*, deadline: float) -> CancelScope:
+        """One that is cancelled when the clock says so; never, if it says inf."""
+        ...
+
+    @staticmethod
+    def _task_group() -> AbstractAsyncContextManager[TaskGroup, Any]:
+        """A new one."""
+        ...
+
+    @staticmethod
+    def _sleep(seconds: float, /) -> Awaitable[object]:
+        """Let so many seconds pass."""
+        ...
+
+    @staticmethod
+    def _checkpoint() -> Awaitable[object]:
+        """Let others run; raise if the caller is cancelled."""
+        ...
+
+    @staticmethod
+    def _checkpoint_if_cancelled() -> Awaitable[object]:
+        """Raise if the caller is cancelled; nothing else."""
+        ...
+
+    @staticmethod
+    def _cancel_shielded_checkpoint() -> Awaitable[object]:
+        """Let others run; nothing else."""
+        ...
+
+    @staticmethod
+    def _what_failed(error: Exception, /) -> BaseException:
+        """Of what a stream raises, what says most: the system's error, not the runtime's."""
+        ...
+
+
+class Nudge:
+    """Wakes the one task that waits, or the next that does.
+
+    :param event: makes a new event.
+    :ivar is_awaited: whether one waits.
+    """
+
+    __slots__ = ("_event", "_make", "is_awaited")
+
+    def __init__(self, event: Callable[[], Event]) -> None:
+        self._make = event
+        self._event = event()
+        self.is_awaited = False
+
+    def nudge(self) -> None:
+        """Wake it."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Wait until somebody nudges, or go on at once if somebody has."""
+        self.is_awaited = True
+        try:
+            await self._event.wait()
+        finally:
+            self.is_awaited = False
+        self._event = self._make()

@@ -1,0 +1,576 @@
+"""Which task moves the bytes of a connection, and that none is forgotten."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from tests.wscore.carried import Scene
+from tests.wscore.kernel import Task, always, until
+from tests.wscore.rawpeer import RESERVED, frame, reason_of
+
+from wscore import Cause, CloseReason, Config, ConnectionClosed, Role, State
+
+MakeScene = Callable[..., Scene]
+
+
+@pytest.fixture
+def stage() -> Iterator[MakeScene]:
+    """Makes scenes, and sees that nobody stays behind."""
+    scenes: list[Scene] = []
+
+    def make(config: Config | None = None, **options: Any) -> Scene:
+        scenes.append(Scene(config, **options))
+        return scenes[-1]
+
+    yield make
+    for scene in scenes:
+        scene.end()
+
+
+def why(scene: Scene) -> CloseReason:
+    return reason_of(scene.websocket._connection)
+
+
+def recv(scene: Scene) -> Task[Any]:
+    task = scene.kernel.start(scene.websocket.recv())
+    scene.kernel.settle()
+    return task
+
+
+# -------------------------------------------------------------------------- reading
+
+
+def test_before_anybody_receives_the_connection_reads_for_itself(stage: MakeScene) -> None:
+    scene = stage()
+    scene.peer.connection.ping(now=0.0)
+    scene.peer.write()
+    scene.kernel.settle()
+    scene.peer.read()
+    assert scene.peer.connection.latency is not None
+
+
+def test_whoever_receives_reads_for_itself(stage: MakeScene) -> None:
+    scene = stage()
+    first = recv(scene)
+    scene.peer.say("one")
+    scene.kernel.settle()
+    # What the connection's own task has begun to read is not handed back.
+    assert first.result() == "one"
+    assert first not in scene.socket.readers
+    scene.socket.readers.clear()
+    for text in ("two", "three"):
+        task = recv(scene)
+        scene.peer.say(text)
+        scene.kernel.settle()
+        assert task.result() == text
+        assert scene.socket.readers.pop() is task
+    assert scene.socket.readers == []
+
+
+def test_once_nobody_has_received_for_a_while_the_connection_reads_again(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("one")
+    scene.kernel.settle()
+    assert task.ended
+    scene.peer.connection.ping(now=0.0)
+    scene.peer.write()
+    scene.kernel.wait(0.015)
+    scene.peer.read()
+    assert scene.peer.connection.latency is None
+    scene.kernel.wait(0.01)
+    scene.peer.read()
+    assert scene.peer.connection.latency is not None
+
+
+def test_whoever_receives_again_and_again_is_left_alone(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("0")
+    scene.kernel.settle()
+    assert task.ended
+    scene.socket.readers.clear()
+    for number in range(1, 10):
+        task = recv(scene)
+        scene.peer.say(str(number))
+        scene.kernel.settle()
+        assert task.result() == str(number)
+        assert {*scene.socket.readers} == {task}
+        scene.socket.readers.clear()
+        scene.kernel.wait(0.015)
+
+
+def test_the_connection_reads_once_who_waited_for_long_has_left(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("one")
+    scene.kernel.settle()
+    scene.socket.readers.clear()
+    task = recv(scene)
+    scene.kernel.wait(1)
+    assert {*scene.socket.readers} == {task}
+    task.cancel()
+    scene.kernel.settle()
+    assert task.cancelled
+    scene.socket.readers.clear()
+    scene.peer.connection.ping(now=scene.kernel.now)
+    scene.peer.write()
+    scene.kernel.wait(1)
+    scene.peer.read()
+    assert scene.peer.connection.latency is not None
+    assert task not in scene.socket.readers
+
+
+def test_a_receiver_that_finds_the_connection_reading_goes_on_when_it_has(
+    stage: MakeScene,
+) -> None:
+    """Then it reads itself: a message may come in pieces."""
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("hello")
+    whole = scene.wire.coming.pop()
+    for piece in (whole[:3], whole[3:5], whole[5:]):
+        scene.wire.coming.append(piece)
+        scene.kernel.settle()
+    assert task.result() == "hello"
+    assert [reader is task for reader in scene.socket.readers[:3]] == [False, True, True]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_full_queue_is_not_read_on_until_somebody_takes(stage: MakeScene, plain: bool) -> None:
+    scene = stage(Config(max_queue=1, control_look_ahead=0), plain=plain)
+    scene.peer.say("one")
+    scene.peer.connection.ping(now=0.0)
+    scene.peer.write()
+    scene.kernel.wait(1)
+    assert scene.websocket._connection.want_read == 0
+    assert scene.wire.coming
+    # Nobody waits to receive: the connection reads on by itself, and at once.
+    assert scene.kernel.run(scene.websocket.recv()) == "one"
+    scene.kernel.settle()
+    scene.peer.read()
+    assert scene.peer.connection.latency is not None
+
+
+def test_whoever_waits_for_something_else_does_not_read_what_is_not_wanted(
+    stage: MakeScene,
+) -> None:
+    scene = stage(Config(max_queue=1, control_look_ahead=0))
+    scene.peer.say("one")
+    scene.peer.say("two")
+    scene.kernel.settle()
+    scene.socket.readers.clear()
+    task = scene.kernel.start(scene.websocket._until_received(lambda: False))
+    scene.kernel.settle()
+    assert scene.socket.readers == []
+    task.cancel()
+
+
+def test_a_stream_is_read_by_the_connection_for_whoever_receives(stage: MakeScene) -> None:
+    scene = stage(plain=False)
+    for text in ("one", "two"):
+        task = recv(scene)
+        assert not task.ended
+        scene.peer.say(text)
+        scene.kernel.settle()
+        assert task.result() == text
+
+
+def test_messages_that_nobody_waits_for_wake_nobody(stage: MakeScene) -> None:
+    scene = stage()
+    waiting = scene.kernel.start(scene.websocket._until(lambda: scene.websocket.stats.work > 2))
+    scene.kernel.settle()
+    scene.peer.say("a")
+    scene.kernel.settle()
+    assert not waiting.ended
+    scene.peer.say("bc")
+    scene.kernel.settle()
+    assert waiting.ended
+
+
+def test_a_receiver_is_woken_by_what_is_no_message(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.websocket.abort()
+    scene.kernel.settle()
+    with pytest.raises(ConnectionClosed):
+        task.result()
+
+
+def test_a_receiver_that_reads_is_woken_too(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("one")
+    scene.kernel.settle()
+    assert task.ended
+    task = recv(scene)
+    assert scene.socket.readers[-1] is task
+    scene.websocket.abort()
+    scene.kernel.settle()
+    with pytest.raises(ConnectionClosed):
+        task.result()
+
+
+def test_a_receiver_that_reads_learns_at_once_that_we_close(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("one")
+    scene.kernel.settle()
+    task = recv(scene)
+    assert scene.socket.readers[-1] is task
+    scene.kernel.start(scene.websocket.close())
+    scene.kernel.settle()
+    # The peer has not answered yet.
+    assert scene.websocket.state is State.CLOSING
+    with pytest.raises(ConnectionClosed):
+        task.result()
+
+
+def test_before_there_is_a_carrier_a_receiver_waits(stage: MakeScene) -> None:
+    scene = stage()
+    other = scene.kernel.websocket()
+    task = scene.kernel.start(other.recv())
+    scene.kernel.settle()
+    assert not task.ended
+    other._lose(ConnectionRefusedError())
+    scene.kernel.settle()
+    with pytest.raises(ConnectionClosed) as caught:
+        task.result()
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+    assert scene.kernel.run(other.wait_closed()).cause is Cause.TRANSPORT_ERROR
+
+
+def test_who_has_waited_for_something_is_not_asked_again(stage: MakeScene) -> None:
+    scene = stage()
+    asked: list[float] = []
+
+    def ready() -> bool:
+        asked.append(scene.kernel.now)
+        return scene.kernel.now >= 5
+
+    task = scene.kernel.start(scene.websocket._until(ready))
+    scene.kernel.settle()
+    scene.websocket._settle()
+    scene.kernel.wait(5)
+    scene.websocket._settle()
+    scene.kernel.settle()
+    assert task.ended
+    asked.clear()
+    scene.websocket._settle()
+    assert asked == []
+
+
+# ---------------------------------------------------------------------- whose turn it is
+
+
+def test_an_answer_to_what_was_waited_for_takes_no_turn_of_its_own(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("first")
+    scene.kernel.settle()
+    assert task.ended
+    scene.kernel.run(scene.websocket.send("nothing to do with it"))
+    steps: list[str] = []
+
+    async def answer() -> None:
+        await scene.websocket.recv()
+        steps.append("received")
+        await scene.websocket.send("one")
+        steps.append("one")
+        await scene.websocket.send("two")
+        steps.append("two")
+
+    task = scene.kernel.start(answer())
+    scene.kernel.settle()
+    scene.peer.say("hello")
+    scene.kernel.turn()
+    assert steps == ["received", "one"]
+    scene.kernel.settle()
+    assert steps == ["received", "one", "two"]
+
+
+def test_a_batch_does_not_keep_others_waiting(stage: MakeScene) -> None:
+    scene = stage(Config(max_queue=100))
+    scene.peer.say(*map(str, range(100)))
+    scene.kernel.settle()
+    received = 0
+    seen: list[int] = []
+
+    async def receive() -> None:
+        nonlocal received
+        for _ in range(100):
+            await scene.websocket.recv()
+            received += 1
+
+    async def look() -> None:
+        while received < 100:
+            seen.append(received)
+            await until(always)
+
+    scene.kernel.start(receive())
+    scene.kernel.start(look())
+    scene.kernel.settle()
+    gaps = {after - before for before, after in pairwise([*seen, 100])}
+    # A turn for each would cost more than receiving does.
+    assert max(gaps) == 17
+
+
+# -------------------------------------------------------------------------- writing
+
+
+def test_what_the_socket_does_not_take_at_once_is_written_when_it_does(stage: MakeScene) -> None:
+    scene = stage()
+    scene.wire.room = 3
+    scene.kernel.run(scene.websocket.send("hello"))
+    scene.kernel.run(scene.websocket.send("world"))
+    assert scene.peer.read() == []
+    scene.wire.room = math.inf
+    scene.kernel.settle()
+    assert scene.peer.read() == ["hello", "world"]
+
+
+def test_nothing_overtakes_what_is_being_written(stage: MakeScene) -> None:
+    scene = stage(plain=False)
+    scene.wire.room = 3
+    scene.kernel.run(scene.websocket.send("hello"))
+    scene.kernel.settle()
+    assert scene.stream.is_writing
+    scene.kernel.run(scene.websocket.send("world"))
+    scene.kernel.run(scene.websocket.pong())
+    assert b"".join(scene.wire.written) == b"\x81\x05h"
+    scene.wire.room = math.inf
+    scene.kernel.settle()
+    assert scene.peer.read() == ["hello", "world"]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_writing_raises_is_why_the_connection_ended(stage: MakeScene, plain: bool) -> None:
+    scene = stage(plain=plain)
+    scene.wire.error = BrokenPipeError("gone")
+    scene.kernel.run(scene.websocket.send("hello"))
+    assert scene.kernel.run(scene.websocket.wait_closed()).cause is Cause.TRANSPORT_ERROR
+    with pytest.raises(ConnectionClosed) as caught:
+        scene.kernel.run(scene.websocket.recv())
+    assert caught.value.__cause__ is scene.wire.error
+    assert scene.carried.ended
+
+
+def test_what_writing_later_raises_is_too(stage: MakeScene) -> None:
+    scene = stage()
+    scene.wire.room = 3
+    scene.kernel.run(scene.websocket.send("hello"))
+    scene.wire.error = BrokenPipeError("gone")
+    scene.kernel.settle()
+    assert why(scene).cause is Cause.TRANSPORT_ERROR
+    assert scene.carried.ended
+
+
+def test_what_is_settled_on_a_broken_socket_ends_the_connection(stage: MakeScene) -> None:
+    scene = stage()
+    scene.wire.error = BrokenPipeError("gone")
+    scene.kernel.run(scene.websocket.pong())
+    assert why(scene).cause is Cause.TRANSPORT_ERROR
+    assert scene.carried.ended
+
+
+def test_what_reading_raises_comes_behind_what_was_received(stage: MakeScene) -> None:
+    scene = stage()
+    scene.peer.say("the last one")
+    scene.wire.broken = ConnectionResetError("by peer")
+    scene.kernel.settle()
+    assert scene.kernel.run(scene.websocket.recv()) == "the last one"
+    with pytest.raises(ConnectionClosed) as caught:
+        scene.kernel.run(scene.websocket.recv())
+    assert caught.value.__cause__ is scene.wire.broken
+
+
+def test_of_what_a_stream_raises_the_cause_is_told(stage: MakeScene) -> None:
+    scene = stage(plain=False)
+    told = ConnectionResetError("by peer")
+    wrapped = LookupError("the runtime's")
+    wrapped.__cause__ = told
+
+    async def fail(size: int, /) -> bytes:
+        raise wrapped
+
+    scene.stream._receive = fail  # type: ignore[method-assign]
+    scene.peer.say("a message, after which it fails")
+    scene.kernel.settle()
+    assert scene.kernel.run(scene.websocket.recv())
+    with pytest.raises(ConnectionClosed) as caught:
+        scene.kernel.run(scene.websocket.recv())
+    assert caught.value.__cause__ is told
+
+
+# ----------------------------------------------------------------------------- time
+
+
+def test_a_day_of_keepalive(stage: MakeScene) -> None:
+    scene = stage()
+    for _ in range(24 * 360):
+        scene.kernel.wait(10)
+        scene.peer.read()
+    assert scene.websocket.state is State.OPEN
+    assert scene.websocket.stats.pings_sent == pytest.approx(24 * 180, abs=24 * 60)
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+def test_a_deadline_that_moves_to_the_front_is_kept(stage: MakeScene, key: str | None) -> None:
+    scene = stage(Config(ping_interval=math.inf, send_timeout=5, overflow="replace"))
+    scene.kernel.wait(100)
+    scene.wire.room = 0
+    scene.kernel.run(scene.websocket.send("hello", key=key))
+    scene.kernel.wait(4)
+    assert scene.websocket.state is State.OPEN
+    scene.kernel.wait(1)
+    assert why(scene).cause is Cause.SEND_TIMEOUT
+
+
+# ------------------------------------------------------------------------------ end
+
+
+def test_a_server_closes_when_both_have_said_it(stage: MakeScene) -> None:
+    scene = stage()
+    closing = scene.kernel.start(scene.websocket.close(4000, "enough"))
+    scene.kernel.settle()
+    assert not closing.ended
+    scene.peer.read()
+    scene.kernel.settle()
+    closing.result()
+    scene.carried.result()
+    assert why(scene).code == 4000
+    assert why(scene).clean
+    assert scene.socket.closed == 1
+    assert scene.kernel.now == 0
+
+
+def fail(scene: Scene) -> None:
+    scene.wire.coming.append(frame(RESERVED, masked=True))
+    scene.kernel.settle()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_failure_ends_the_write_side_once_and_reads_on(stage: MakeScene, plain: bool) -> None:
+    scene = stage(plain=plain)
+    fail(scene)
+    assert scene.wire.written.pop() == b""
+    scene.websocket._settle()
+    scene.kernel.settle()
+    assert b"" not in scene.wire.written
+    assert not scene.carried.ended
+    scene.wire.coming.append(b"")
+    scene.kernel.settle()
+    scene.carried.result()
+    assert scene.kernel.now == 0
+
+
+def test_the_write_side_ends_behind_what_is_still_written(stage: MakeScene) -> None:
+    scene = stage()
+    scene.wire.room = 0
+    fail(scene)
+    assert not scene.socket.write_ended
+    scene.wire.room = math.inf
+    scene.kernel.settle()
+    assert scene.socket.write_ended
+    assert scene.wire.written.pop() == b""
+    assert b"".join(scene.wire.written)[2:4] == (1002).to_bytes(2, "big")
+
+
+def test_a_write_side_that_cannot_be_ended_is_a_broken_stream(stage: MakeScene) -> None:
+    scene = stage()
+
+    async def break_down() -> None:
+        raise BrokenPipeError("gone")
+
+    scene.socket.end_write = break_down  # type: ignore[method-assign]
+    fail(scene)
+    scene.carried.result()
+    assert scene.websocket.state is State.CLOSED
+
+
+def test_a_peer_that_says_nothing_is_waited_for_until_the_deadline(stage: MakeScene) -> None:
+    scene = stage(Config(close_timeout=7))
+    scene.kernel.run(scene.websocket.close())
+    assert scene.kernel.now == 7
+    assert scene.socket.closed == 1
+    scene.carried.result()
+
+
+async def for_ever() -> None:
+    await until(lambda: False)
+
+
+async def raising() -> None:
+    await until(always)
+    raise LookupError("on purpose")
+
+
+@pytest.mark.parametrize(("closing", "seconds"), [(for_ever, 7), (raising, 0)])
+def test_a_stream_is_closed_in_time_whatever_it_says(
+    stage: MakeScene, closing: Callable[[], Any], seconds: float
+) -> None:
+    scene = stage(Config(close_timeout=7), plain=False)
+    scene.stream.closing = closing
+    task = scene.kernel.start(scene.websocket.close())
+    scene.kernel.settle()
+    scene.peer.read()
+    scene.wire.coming.append(b"")
+    scene.kernel.wait(100)
+    task.result()
+    scene.carried.result()
+    # Once by the book, once for certain.
+    assert scene.stream.closed == 2
+    assert why(scene).clean
+
+
+def test_an_abort_does_not_close_by_the_book(stage: MakeScene) -> None:
+    scene = stage(plain=False)
+    scene.websocket.abort()
+    scene.kernel.settle()
+    scene.carried.result()
+    assert scene.stream.closed == 1
+
+
+def test_when_what_carries_it_is_cancelled_the_connection_is_lost(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.carried.cancel()
+    scene.kernel.settle()
+    assert scene.carried.cancelled
+    assert scene.socket.closed == 1
+    with pytest.raises(ConnectionClosed):
+        task.result()
+    assert scene.kernel.run(scene.websocket.wait_closed()).cause is Cause.TRANSPORT_ERROR
+    # It would be held by whoever still has the connection.
+    assert scene.websocket._carrier is None
+
+
+@pytest.mark.parametrize("role", Role)
+def test_who_leaves_says_so_if_that_need_not_wait(stage: MakeScene, role: Role) -> None:
+    scene = stage(role=role)
+    turns = scene.kernel.turns
+    leaving = scene.kernel.start(scene.websocket._leave())
+    scene.kernel.turn()
+    assert leaving.ended
+    assert scene.kernel.turns == turns + 1
+    scene.peer.read()
+    peer = reason_of(scene.peer.connection)
+    assert (peer.cause, peer.code) == (Cause.PEER_CLOSED, 1001)
+    assert scene.websocket.state is State.CLOSED
+
+
+def test_who_leaves_a_stream_that_takes_nothing_does_not_wait(stage: MakeScene) -> None:
+    scene = stage()
+    scene.wire.room = 0
+    scene.kernel.run(scene.websocket._leave())
+    assert scene.websocket.state is State.CLOSED
+    assert scene.wire.written == []
+
+
+def test_the_addresses_are_the_carriers(stage: MakeScene) -> None:
+    scene = stage()
+    assert (scene.websocket.local_address, scene.websocket.remote_address) == ("here", "there")
