@@ -638,22 +638,27 @@ async def who_is_left_behind_in_the_middle_of_a_message_is_refused_more(runtime:
 
 @scenario
 async def a_large_message_is_received_in_many_parts(runtime: Runtime) -> None:
-    receiving = runtime.event()
-    async with both_ends(runtime, max_message_size=16 * MIB, max_queue_bytes=MIB) as (
-        client,
-        server,
-    ):
+    begun = runtime.event()
+    options: dict[str, Any] = {"max_message_size": 17 * MIB, "max_queue_bytes": MIB}
+    async with both_ends(runtime, **options) as (client, server):
+
+        async def source() -> AsyncIterator[bytes]:
+            yield b"x"
+            yield b"x"
+            # Who came late would find all of it at once.
+            await begun.wait()
+            yield b"x" * 16 * MIB
 
         async def send() -> None:
-            # Who came late would find all of it at once.
-            await receiving.wait()
-            await client.send(b"x" * 16 * MIB)
+            await client.send(source())
 
         async def receive() -> None:
-            receiving.set()
-            parts = await parts_of(server)
-            assert len(parts) > 2
-            assert sum(map(len, parts)) == 16 * MIB
+            sizes = []
+            async for part in server.recv_streaming():
+                begun.set()
+                sizes.append(len(part))
+            assert len(sizes) > 4
+            assert sum(sizes) == 16 * MIB + 2
 
         await runtime.together(receive, send)
 

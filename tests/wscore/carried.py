@@ -255,6 +255,11 @@ class Scene:
         finally:
             await self.websocket._drop(carrier)
 
+    def let_read(self) -> None:
+        """Have the connection read for itself, as it does after a while."""
+        self.websocket._let_read()
+        self.kernel.settle()
+
     def end(self) -> None:
         """Nobody stays behind."""
         self.websocket.abort()

@@ -198,7 +198,6 @@ class Kernel:
         self.turns = 0
         self.children: set[Task[Any]] = set()
         self._tasks: list[Task[Any]] = []
-        self._alarms: list[float] = []
 
     # -- what tests do
 
@@ -260,7 +259,7 @@ class Kernel:
 
     def _next_alarm(self) -> float:
         scopes = (scope.deadline for task in self._tasks for scope in task.scopes)
-        return min((at for at in [*scopes, *self._alarms] if at > self.now), default=math.inf)
+        return min((at for at in scopes if at > self.now), default=math.inf)
 
     # -- what a runtime brings
 
@@ -272,14 +271,6 @@ class Kernel:
 
     def task_group(self) -> Group:
         return Group(self)
-
-    async def sleep(self, seconds: float) -> None:
-        at = self.now + seconds
-        self._alarms.append(at)
-        try:
-            await until(lambda: self.now >= at)
-        finally:
-            self._alarms.remove(at)
 
     async def checkpoint(self) -> None:
         await until(always)
@@ -299,7 +290,6 @@ class Kernel:
             _lock = staticmethod(Lock)
             _cancel_scope = staticmethod(self.cancel_scope)
             _task_group = staticmethod(self.task_group)
-            _sleep = staticmethod(self.sleep)
             _checkpoint = staticmethod(self.checkpoint)
             _checkpoint_if_cancelled = staticmethod(self.checkpoint_if_cancelled)
             _cancel_shielded_checkpoint = staticmethod(self.cancel_shielded_checkpoint)

@@ -265,6 +265,79 @@ def test_answers_to_what_came_together_are_written_together(stage: MakeScene) ->
     task.cancel()
 
 
+def test_messages_that_are_sent_in_a_row_are_written_together(stage: MakeScene) -> None:
+    scene = stage()
+    texts = [str(number) for number in range(40)]
+    turns: list[int] = []
+
+    async def send_all() -> None:
+        for text in texts:
+            await scene.websocket.send(text)
+            turns.append(scene.kernel.turns)
+
+    started(scene, send_all()).result()
+    # A lone message does not wait for others, nor do the others wait for long.
+    sizes = [data.count(b"\x81") for data in scene.wire.written]
+    assert sizes[0] == 1
+    assert len(sizes) < 5
+    assert all(after > before for before, after in zip(turns, turns[17:], strict=False))
+    assert turns[-1] - turns[0] < 5
+    assert scene.peer.read() == texts
+
+
+@pytest.mark.parametrize("between", ["time", "a message"])
+def test_messages_that_are_not_sent_in_a_row_are_written_at_once(
+    stage: MakeScene, between: str
+) -> None:
+    scene = stage()
+    texts = [str(number) for number in range(10)]
+
+    async def send_all() -> None:
+        for text in texts:
+            await scene.websocket.send(text)
+            if between == "time":
+                scene.kernel.now += 0.001
+            else:
+                scene.peer.say("go on")
+                await scene.websocket.recv()
+
+    started(scene, send_all()).result()
+    assert [data.count(b"\x81") for data in scene.wire.written] == [1] * 10
+
+
+def test_in_a_row_nothing_is_overtaken(stage: MakeScene) -> None:
+    scene = stage()
+
+    async def send_all() -> None:
+        for _ in range(20):
+            await scene.websocket.send("plain")
+            await scene.websocket.send(b"")
+            await scene.websocket.send(["in ", "parts"])
+            await scene.websocket.send("with words of its own", compress=False)
+
+    started(scene, send_all()).result()
+    assert scene.peer.read() == ["plain", b"", "in parts", "with words of its own"] * 20
+
+
+def test_in_a_row_the_send_buffer_is_waited_for(stage: MakeScene) -> None:
+    scene = stage()
+    scene.wire.room = 0
+    sent = 0
+
+    async def send_all() -> None:
+        nonlocal sent
+        for _ in range(100):
+            await scene.websocket.send("x" * 1024)
+            sent += 1
+
+    task = started(scene, send_all())
+    assert 60 < sent < 70
+    scene.wire.room = math.inf
+    scene.kernel.settle()
+    task.result()
+    assert len(scene.peer.read()) == 100
+
+
 def test_in_a_batch_a_message_with_a_key_waits_for_the_others_too(stage: MakeScene) -> None:
     scene = stage(Config(overflow="replace"))
     scene.peer.say("one", "two", "three")
@@ -545,6 +618,7 @@ def test_to_leave_a_large_message_lets_reading_go_on(
     stage: MakeScene, plain: bool, how: str
 ) -> None:
     scene = stage(Config(max_queue_bytes=1000, control_look_ahead=0, read_size=1024), plain=plain)
+    scene.let_read()
     parts: Any = scene.websocket.recv_streaming()
     scene.peer.connection.send_part("x" * 500, final=False, now=0.0)
     scene.peer.write()

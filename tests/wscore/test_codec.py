@@ -29,7 +29,7 @@ from tests.wscore.rawpeer import (
 from wsproto.frame_protocol import FrameDecoder, FrameProtocol, Opcode
 
 import wscore
-from wscore import Cause, Config, Connection, ConnectionClosed, Prepared, Role, _pure
+from wscore import Cause, Config, Connection, ConnectionClosed, Prepared, Role, State, _pure
 from wscore._form import LANDS
 
 FORMS: list[ModuleType] = [_pure]
@@ -525,6 +525,20 @@ def test_no_read_is_larger_than_allowed() -> None:
     for _ in range(2):
         assert max(reads_of(connection, data)) == (20 if LANDS else 10) * KIB
         assert connection.want_read == 10 * KIB
+
+
+def test_what_is_behind_a_failure_does_not_land() -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    data = frame(connection, FIN | TEXT, b"x" * 50 * KIB + b"\xff" + b"x" * LARGE)
+    deliver(connection, frame(connection, FIN | BINARY, b"taken first") + data[: 60 * KIB])
+    # The failure waits for the message in front of it, and what comes is looked through.
+    assert connection.state is State.OPEN
+    assert connection.receive_buffer() is None
+    assert connection.take_message(now=0.0) == b"taken first"
+    with pytest.raises(ConnectionClosed):
+        connection.take_message(now=0.0)
+    assert reason_of(connection).cause is Cause.INVALID_DATA
 
 
 def test_text_that_is_none_fails_before_it_has_all_come() -> None:

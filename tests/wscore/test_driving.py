@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.wscore.carried import Scene
+from tests.wscore.carried import Scene, Wire
 from tests.wscore.kernel import Task, always, until
 from tests.wscore.rawpeer import RESERVED, frame, reason_of
 
@@ -44,25 +44,93 @@ def recv(scene: Scene) -> Task[Any]:
 # -------------------------------------------------------------------------- reading
 
 
-def test_before_anybody_receives_the_connection_reads_for_itself(stage: MakeScene) -> None:
-    scene = stage()
+@pytest.mark.parametrize("plain", [True, False])
+def test_if_nobody_receives_the_connection_reads_for_itself(stage: MakeScene, plain: bool) -> None:
+    scene = stage(plain=plain)
     scene.peer.connection.ping(now=0.0)
     scene.peer.write()
-    scene.kernel.settle()
+    # It is no hurry, since most receive soon; a stream only the connection can read.
+    scene.kernel.wait(0.015)
+    scene.peer.read()
+    assert (scene.peer.connection.latency is None) == plain
+    scene.kernel.wait(0.01)
     scene.peer.read()
     assert scene.peer.connection.latency is not None
 
 
+def test_a_short_connection_takes_no_tasks_besides(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    scene.peer.say("hello")
+    scene.kernel.settle()
+    scene.kernel.run(scene.websocket.send(task.result()))
+    assert scene.peer.read() == ["hello"]
+    task = recv(scene)
+    scene.peer.connection.close(now=0.0)
+    scene.peer.write()
+    scene.kernel.settle()
+    with pytest.raises(ConnectionClosed):
+        task.result()
+    scene.carried.result()
+    assert scene.kernel.children == set()
+
+
+@pytest.mark.parametrize("verb", ["ping", "close"])
+@pytest.mark.parametrize("received", [True, False])
+def test_who_waits_for_an_answer_need_not_receive(
+    stage: MakeScene, verb: str, received: bool
+) -> None:
+    """Nor does it wait until the connection would read for itself."""
+    scene = stage(role=Role.CLIENT)
+    if received:
+        # So that it has begun to, but now leaves that to who receives.
+        scene.let_read()
+        task = recv(scene)
+        scene.peer.say("one")
+        scene.kernel.settle()
+        assert task.result() == "one"
+    task = scene.kernel.start(getattr(scene.websocket, verb)())
+    for _ in range(3):
+        scene.kernel.settle()
+        scene.peer.read()
+        if verb == "close":
+            scene.wire.coming.append(b"")
+    assert task.ended
+    assert scene.kernel.now == 0
+
+
+def test_who_waits_for_an_answer_lets_a_receiver_read(stage: MakeScene) -> None:
+    scene = stage()
+    task = recv(scene)
+    ping = scene.kernel.start(scene.websocket.ping())
+    scene.kernel.settle()
+    scene.peer.read()
+    scene.kernel.settle()
+    assert ping.ended
+    assert not task.ended
+    assert {*scene.socket.readers} == {task}
+    task.cancel()
+
+
+def test_who_waits_for_an_answer_may_come_before_the_carrier(stage: MakeScene) -> None:
+    scene = stage()
+    scene.carried.cancel()
+    scene.kernel.settle()
+    websocket = scene.kernel.websocket()
+    ping = scene.kernel.start(websocket.ping())
+    scene.kernel.settle()
+    scene.socket = type(scene.socket)(scene.kernel, Wire(), websocket._connection)
+    carried = scene.kernel.start(websocket._run(scene.socket))
+    scene.kernel.settle()
+    assert len(scene.socket.readers) == 1
+    assert scene.kernel.now == 0
+    ping.cancel()
+    carried.cancel()
+
+
 def test_whoever_receives_reads_for_itself(stage: MakeScene) -> None:
     scene = stage()
-    first = recv(scene)
-    scene.peer.say("one")
-    scene.kernel.settle()
-    # What the connection's own task has begun to read is not handed back.
-    assert first.result() == "one"
-    assert first not in scene.socket.readers
-    scene.socket.readers.clear()
-    for text in ("two", "three"):
+    for text in ("one", "two", "three"):
         task = recv(scene)
         scene.peer.say(text)
         scene.kernel.settle()
@@ -82,13 +150,17 @@ def test_once_nobody_has_received_for_a_while_the_connection_reads_again(stage: 
     scene.kernel.wait(0.015)
     scene.peer.read()
     assert scene.peer.connection.latency is None
-    scene.kernel.wait(0.01)
+    scene.kernel.wait(0.03)
     scene.peer.read()
     assert scene.peer.connection.latency is not None
 
 
-def test_whoever_receives_again_and_again_is_left_alone(stage: MakeScene) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_whoever_receives_again_and_again_is_left_alone(stage: MakeScene, begun: bool) -> None:
     scene = stage()
+    if begun:
+        # The connection has read for itself before.
+        scene.let_read()
     task = recv(scene)
     scene.peer.say("0")
     scene.kernel.settle()
@@ -128,8 +200,9 @@ def test_the_connection_reads_once_who_waited_for_long_has_left(stage: MakeScene
 def test_a_receiver_that_finds_the_connection_reading_goes_on_when_it_has(
     stage: MakeScene,
 ) -> None:
-    """Then it reads itself: a message may come in pieces."""
+    """What it has begun is not handed back. Then the receiver reads: messages come in pieces."""
     scene = stage()
+    scene.let_read()
     task = recv(scene)
     scene.peer.say("hello")
     whole = scene.wire.coming.pop()
@@ -162,7 +235,7 @@ def test_whoever_waits_for_something_else_does_not_read_what_is_not_wanted(
     scene = stage(Config(max_queue=1, control_look_ahead=0))
     scene.peer.say("one")
     scene.peer.say("two")
-    scene.kernel.settle()
+    scene.let_read()
     scene.socket.readers.clear()
     task = scene.kernel.start(scene.websocket._until_received(lambda: False))
     scene.kernel.settle()
@@ -182,6 +255,7 @@ def test_a_stream_is_read_by_the_connection_for_whoever_receives(stage: MakeScen
 
 def test_messages_that_nobody_waits_for_wake_nobody(stage: MakeScene) -> None:
     scene = stage()
+    scene.let_read()
     waiting = scene.kernel.start(scene.websocket._until(lambda: scene.websocket.stats.work > 2))
     scene.kernel.settle()
     scene.peer.say("a")
@@ -281,6 +355,8 @@ def test_an_answer_to_what_was_waited_for_takes_no_turn_of_its_own(stage: MakeSc
         steps.append("received")
         await scene.websocket.send("one")
         steps.append("one")
+        # Later, so that it is not one of a row.
+        scene.kernel.now += 1
         await scene.websocket.send("two")
         steps.append("two")
 
@@ -450,7 +526,7 @@ def test_a_server_closes_when_both_have_said_it(stage: MakeScene) -> None:
 
 def fail(scene: Scene) -> None:
     scene.wire.coming.append(frame(RESERVED, masked=True))
-    scene.kernel.settle()
+    scene.let_read()
 
 
 @pytest.mark.parametrize("plain", [True, False])
@@ -569,6 +645,48 @@ def test_who_leaves_a_stream_that_takes_nothing_does_not_wait(stage: MakeScene) 
     scene.kernel.run(scene.websocket._leave())
     assert scene.websocket.state is State.CLOSED
     assert scene.wire.written == []
+
+
+def test_who_leaves_after_all_else_is_cancelled_does_not_wait(stage: MakeScene) -> None:
+    scene = stage()
+    scene.end()
+    websocket, wire = scene.kernel.websocket(), Wire()
+    socket = type(scene.socket)(scene.kernel, wire, websocket._connection)
+
+    async def carry() -> None:
+        try:
+            await websocket._run(socket)
+        finally:
+            await websocket._leave()
+            await websocket._drop(socket)
+
+    carried = scene.kernel.start(carry())
+    scene.kernel.settle()
+    wire.room = 3
+    carried.cancel()
+    scene.kernel.settle()
+    assert carried.cancelled
+    assert websocket.state is State.CLOSED
+    # What did not go at once is nobody's.
+    assert [len(data) for data in wire.written] == [3]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_the_handshake_brings_is_waited_for(stage: MakeScene, known: bool) -> None:
+    scene = stage()
+    task = scene.kernel.start(
+        scene.websocket._until_opening(lambda: known or scene.websocket.stats.work > 0)
+    )
+    scene.kernel.turn()
+    assert not task.ended
+    if not known:
+        scene.kernel.settle()
+        assert not task.ended
+        # Whoever waits for it reads it.
+        assert {*scene.socket.readers} == {task}
+        scene.peer.say("hello")
+    scene.kernel.settle()
+    task.result()
 
 
 def test_the_addresses_are_the_carriers(stage: MakeScene) -> None:

@@ -124,7 +124,7 @@ async def answer_request(
     :raises HandshakeError: the connection does not open.
     """
     connection = websocket._connection
-    await websocket._until(
+    await websocket._until_opening(
         lambda: connection.request is not None or connection.state is not State.CONNECTING
     )
     request = connection.poll_request()

@@ -112,7 +112,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
                 stream = await self._connect_stream(destination)
             if stream is not None:
                 self._start(websocket, stream, task_group)
-            await websocket._until(lambda: connection.state is not State.CONNECTING)
+            await websocket._until_opening(lambda: connection.state is not State.CONNECTING)
             connection.poll_open()
         except BaseException:
             websocket.abort()

@@ -42,7 +42,6 @@ class WebSocket(CallerDriven, AsyncResource):
     _lock = staticmethod(anyio.Lock)
     _cancel_scope = staticmethod(anyio.CancelScope)
     _task_group = staticmethod(anyio.create_task_group)
-    _sleep = staticmethod(anyio.sleep)
     _checkpoint = staticmethod(checkpoint)
     _checkpoint_if_cancelled = staticmethod(checkpoint_if_cancelled)
     _cancel_shielded_checkpoint = staticmethod(cancel_shielded_checkpoint)

@@ -108,7 +108,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
                 stream = await self._connect_stream(destination)
             if stream is not None:
                 nursery.start_soon(websocket._carry, stream)
-            await websocket._until(lambda: connection.state is not State.CONNECTING)
+            await websocket._until_opening(lambda: connection.state is not State.CONNECTING)
             connection.poll_open()
         except BaseException:
             websocket.abort()

@@ -32,7 +32,6 @@ class WebSocket(CallerDriven, trio.abc.AsyncResource):
     _lock = staticmethod(trio.Lock)
     _cancel_scope = staticmethod(trio.CancelScope)
     _task_group = staticmethod(trio.open_nursery)
-    _sleep = staticmethod(trio.sleep)
     _checkpoint = staticmethod(checkpoint)
     _checkpoint_if_cancelled = staticmethod(checkpoint_if_cancelled)
     _cancel_shielded_checkpoint = staticmethod(cancel_shielded_checkpoint)

@@ -16,6 +16,7 @@ from ._driving import Driven
 from ._errors import ConnectionClosed
 from ._inbox import Message
 from ._outbox import Prepared
+from ._pace import IN_A_ROW
 from ._receiving import PartReceiver, Receiving
 from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
 
@@ -156,7 +157,7 @@ class CallerDriven(Driven):
         ping = connection.ping(payload, now=self._now())
         self._settle()
         try:
-            await self._until(
+            await self._until_heard(
                 lambda: ping.round_trip is not None or connection.state is not State.OPEN
             )
             round_trip = connection.poll_pong(ping)
@@ -204,7 +205,7 @@ class CallerDriven(Driven):
 
     async def wait_closed(self) -> CloseReason:
         """Wait until the transport is closed; return why. Cancelling it changes nothing."""
-        await self._until(lambda: self._gone)
+        await self._until_heard(lambda: self._gone)
         reason = self._connection.poll_close()
         assert reason is not None
         return reason
@@ -256,12 +257,15 @@ class CallerDriven(Driven):
         connection, carrier = self._connection, self._carrier
         if carrier is None:
             return False
-        if connection.in_batch:
+        if self._in_a_row or connection.in_batch:
             return connection.send_behind(message)
         now = self._now()
+        if now - self._sent_at < IN_A_ROW:
+            return False
         frame = connection.send_alone(message, now=now)
         if frame is None:
             return False
+        self._sent_at = now
         try:
             if not carrier.write_alone(frame, now):
                 self._settle()
@@ -272,19 +276,23 @@ class CallerDriven(Driven):
     def _send_now(
         self, message: SendableMessage, compress: bool | None, key: Hashable | None
     ) -> bool:
-        connection = self._connection
+        connection, carrier, now = self._connection, self._carrier, self._now()
         try:
-            accepted = connection.send(message, compress=compress, key=key, now=self._now())
+            accepted = connection.send(message, compress=compress, key=key, now=now)
         except BaseException:
             self._settle()
             raise
-        if connection.in_batch and connection.can_send:
-            # Answers to what came together are written together, at the end of the turn.
-            self._to_write.nudge()
-        elif self._carrier is not None:
-            self._write_now(self._carrier)
-        if connection.deadline < self._timer_at:
-            self._to_time.nudge()
+        in_a_row = now - self._sent_at < IN_A_ROW
+        self._sent_at = now
+        if carrier is not None and connection.can_send and (in_a_row or connection.in_batch):
+            # Answers to what came together are written together, at the end of the turn; and so
+            # are messages that are sent one after the other.
+            self._in_a_row = in_a_row
+            self._let_write(carrier)
+        elif carrier is not None:
+            self._write_now(carrier)
+        if connection.deadline < self._wakes_at:
+            self._to_tend.nudge()
         return accepted
 
     def _offer(self, message: Prepared) -> bool:

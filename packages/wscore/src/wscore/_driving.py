@@ -17,7 +17,7 @@ from ._close import CloseCode
 from ._connection import Connection, Transport
 from ._facts import Facts
 from ._pace import CALLS_A_TURN, HANDOVER
-from ._runtime import Event, Nudge, Runtime
+from ._runtime import Event, Nudge, Runtime, TaskGroup
 
 __all__ = ["Driven"]
 
@@ -33,18 +33,28 @@ class Driven(Facts, Runtime):
         # What the tasks of the connection wait for.
         self._to_write: Final = Nudge(self._event)
         self._to_read: Final = Nudge(self._event)
-        self._to_time: Final = Nudge(self._event)
+        self._to_tend: Final = Nudge(self._event)
+        self._to_hurry: Final = Nudge(self._event)
         self._left: Final = Nudge(self._event)
         self._over: Final = self._event()
-        self._timer_at = math.inf
+        self._wakes_at = math.inf
+        # Where these tasks begin, while they may; and which of them have.
+        self._group: TaskGroup | None = None
+        self._has_writer = self._has_reader = False
         # Who else waits, and for what.
         self._waiters: Final[dict[Event, Callable[[], bool]]] = {}
         self._receiver: Callable[[], bool] | None = None
         self._received = self._event()
         self._someone_reads = False
         self._receives = 0
+        # How many wait for what the peer says, and do not receive.
+        self._listens = 0
         self._calls_left = 0
         self._has_waited = False
+        # When something was last sent, unless something was read since; and whether what is sent
+        # waits for the end of the turn, since it was sent soon after that.
+        self._sent_at = -math.inf
+        self._in_a_row = False
 
     # What carries it.
 
@@ -54,11 +64,14 @@ class Driven(Facts, Runtime):
         self._carrier = carrier
         self._addresses = carrier.addresses
         async with self._task_group() as group:
-            group.start_soon(self._keep_time)
-            group.start_soon(self._write, carrier)
-            group.start_soon(self._read, carrier)
-            self._settle()
-            await self._over.wait()
+            self._group = group
+            try:
+                # Whoever receives may have come before the carrier.
+                self._received.set()
+                self._settle()
+                await self._tend(carrier)
+            finally:
+                self._group = None
             group.cancel_scope.cancel()
         if connection.transport is Transport.CLOSE:
             # Whatever it says: the connection is at its end.
@@ -86,7 +99,12 @@ class Driven(Facts, Runtime):
 
     def _fail(self, error: Exception) -> None:
         self._connection.transport_lost(self._what_failed(error), now=self._now())
+        self._finish()
+
+    def _finish(self) -> None:
+        """The stream has no use any more."""
         self._over.set()
+        self._to_tend.nudge()
 
     # What follows from what happened.
 
@@ -99,8 +117,8 @@ class Driven(Facts, Runtime):
                 self._to_read.nudge()
             if (end := connection.transport) is not _KEEP:
                 self._end(carrier, end)
-        if connection.deadline < self._timer_at:
-            self._to_time.nudge()
+        if connection.deadline < self._wakes_at:
+            self._to_tend.nudge()
         for event, ready in self._waiters.items():
             if ready():
                 event.set()
@@ -113,15 +131,31 @@ class Driven(Facts, Runtime):
             return
         try:
             if not carrier.write_now():
-                self._to_write.nudge()
+                self._let_write(carrier)
         except OSError as error:
             self._fail(error)
 
     def _end(self, carrier: Carrier, end: Transport) -> None:
         if end is not Transport.END_WRITE:
-            self._over.set()
+            self._finish()
         elif not carrier.write_ended:
+            self._let_write(carrier)
+
+    def _let_write(self, carrier: Carrier) -> None:
+        """Leave it to the connection's own task to write what there is."""
+        if self._has_writer:
             self._to_write.nudge()
+        elif self._group is not None:
+            self._has_writer = True
+            self._group.start_soon(self._write, carrier)
+
+    def _let_read(self) -> None:
+        """Leave it to the connection's own task to read, and at once, unless somebody does."""
+        if self._to_hurry.is_awaited:
+            self._to_hurry.nudge()
+        elif not (self._has_reader or self._group is None or self._carrier is None):
+            self._has_reader = True
+            self._group.start_soon(self._read, self._carrier)
 
     def _wake_receiver(self) -> None:
         """Whoever waits to receive looks again, whatever it is that it waits for."""
@@ -131,18 +165,28 @@ class Driven(Facts, Runtime):
 
     # The tasks of the connection.
 
-    async def _keep_time(self) -> None:
-        while True:
-            self._timer_at = deadline = self._connection.deadline
-            with self._cancel_scope(deadline=deadline) as scope:
-                await self._to_time.wait()
+    async def _tend(self, carrier: Carrier) -> None:
+        """Keep the time until it is over. The other tasks begin when they are needed: of a short
+        connection, whose receiver reads and whose sender writes, that is never.
+        """
+        connection, receives, looks_at = self._connection, -1, self._now()
+        while not self._over.is_set():
+            if looks_at <= self._now():
+                if receives == self._receives or not carrier.is_shared or self._listens:
+                    self._let_read()
+                receives = self._receives
+                looks_at = math.inf if self._has_reader else self._now() + HANDOVER
+            self._wakes_at = min(connection.deadline, looks_at)
+            with self._cancel_scope(deadline=self._wakes_at) as scope:
+                await self._to_tend.wait()
             if scope.cancelled_caught:
-                self._connection.handle_timeout(now=self._now())
+                connection.handle_timeout(now=self._now())
                 self._settle()
 
     async def _write(self, carrier: Carrier) -> None:
         connection = self._connection
         while True:
+            self._in_a_row = False
             try:
                 while connection.want_write:
                     await carrier.write()
@@ -160,24 +204,25 @@ class Driven(Facts, Runtime):
         has for a while, here. What was begun here is not handed back: the receiver waits for it.
         """
         while True:
-            if carrier.is_shared and self._receives:
-                receives = self._receives
-                await self._sleep(HANDOVER)
-                if self._someone_reads:
-                    await self._left.wait()
-                    continue
-                if receives != self._receives:
-                    continue
-            if self._connection.want_read:
+            if self._someone_reads:
+                await self._left.wait()
+            elif self._connection.want_read:
                 await self._read_once(carrier)
                 if self._receiver is not None:
                     # Whoever receives reads the rest.
                     self._wake_receiver()
             else:
                 await self._to_read.wait()
+            while carrier.is_shared and self._receives and not self._listens:
+                receives = self._receives
+                with self._cancel_scope(deadline=self._now() + HANDOVER):
+                    await self._to_hurry.wait()
+                if self._someone_reads or receives == self._receives:
+                    break
 
     async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> None:
         self._someone_reads = True
+        self._sent_at = -math.inf
         only_messages = False
         try:
             only_messages = await carrier.read()
@@ -195,9 +240,12 @@ class Driven(Facts, Runtime):
     # Whoever else waits.
 
     async def _let_others_run(self) -> None:
-        """A checkpoint after what did not wait; but not right behind one, nor within a batch."""
+        """A checkpoint after what did not wait; but not right behind one, nor within a batch or a
+        row, which the others' turn would tear apart.
+        """
         self._calls_left -= 1
-        if self._calls_left < 0 or not (self._has_waited or self._connection.in_batch):
+        together = self._has_waited or self._in_a_row or self._connection.in_batch
+        if self._calls_left < 0 or not together:
             self._calls_left = CALLS_A_TURN
             await self._cancel_shielded_checkpoint()
         self._has_waited = False
@@ -212,6 +260,25 @@ class Driven(Facts, Runtime):
                 await event.wait()
             finally:
                 del self._waiters[event]
+
+    async def _until_heard(self, ready: Callable[[], bool]) -> None:
+        """Wait until the peer has said it, whether anybody receives or not; at least a
+        checkpoint.
+        """
+        self._listens += 1
+        try:
+            if not ready() and not self._someone_reads and self._connection.want_read:
+                self._let_read()
+            await self._until(ready)
+        finally:
+            self._listens -= 1
+
+    async def _until_opening(self, ready: Callable[[], bool]) -> None:
+        """Wait for what the handshake brings; at least a checkpoint. Nobody can receive yet."""
+        if ready():
+            await self._checkpoint()
+        else:
+            await self._until_received(ready)
 
     async def _until_received(self, ready: Callable[[], bool]) -> None:
         """Wait until something was received, and read it if nobody else does; it is not so yet."""

@@ -16,4 +16,5 @@ HANDOVER: Final = 0.02
 receives again and again is to be left alone."""
 
 CALLS_A_TURN: Final = 16
-"""Calls within a batch until it is the others' turn: a turn costs many times what a call does."""
+"""Calls within a batch or a row until it is the others' turn: that costs many times what a call
+does."""

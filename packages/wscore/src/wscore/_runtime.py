@@ -100,11 +100,6 @@ class Runtime(Protocol):
         ...
 
     @staticmethod
-    def _sleep(seconds: float, /) -> Awaitable[object]:
-        """Let so many seconds pass."""
-        ...
-
-    @staticmethod
     def _checkpoint() -> Awaitable[object]:
         """Let others run; raise if the caller is cancelled."""
         ...
@@ -129,25 +124,32 @@ class Nudge:
     """Wakes the one task that waits, or the next that does.
 
     :param event: makes a new event.
-    :ivar is_awaited: whether one waits.
     """
 
-    __slots__ = ("_event", "_make", "is_awaited")
+    __slots__ = ("_event", "_make", "_nudged")
 
     def __init__(self, event: Callable[[], Event]) -> None:
         self._make = event
-        self._event = event()
-        self.is_awaited = False
+        self._event: Event | None = None
+        self._nudged = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether one waits."""
+        return self._event is not None
 
     def nudge(self) -> None:
         """Wake it."""
-        self._event.set()
+        self._nudged = True
+        if self._event is not None:
+            self._event.set()
 
     async def wait(self) -> None:
         """Wait until somebody nudges, or go on at once if somebody has."""
-        self.is_awaited = True
-        try:
-            await self._event.wait()
-        finally:
-            self.is_awaited = False
-        self._event = self._make()
+        if not self._nudged:
+            self._event = self._make()
+            try:
+                await self._event.wait()
+            finally:
+                self._event = None
+        self._nudged = False

@@ -924,7 +924,7 @@ class WebSocketConnection(trio.abc.AsyncResource):
         )
         websocket._settle()
         try:
-            await websocket._until(lambda: websocket._gone or self._is_exchanged)
+            await websocket._until_heard(lambda: websocket._gone or self._is_exchanged)
             # Both have said it: the caller need not wait until the transport says so, too.
             websocket.abort()
             await websocket.wait_closed()
@@ -952,13 +952,13 @@ class WebSocketConnection(trio.abc.AsyncResource):
         """Wait until a client's connection is open."""
         connection = self._connection
         with _opening(self._websocket):
-            await self._websocket._until(lambda: connection.state is not State.CONNECTING)
+            await self._websocket._until_opening(lambda: connection.state is not State.CONNECTING)
             connection.poll_open()
 
     async def _receive_request(self) -> WebSocketRequest:
         connection, websocket = self._connection, self._websocket
         with _opening(websocket):
-            await websocket._until(
+            await websocket._until_opening(
                 lambda: connection.request is not None or connection.state is not State.CONNECTING
             )
             try:
