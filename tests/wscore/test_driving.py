@@ -671,6 +671,27 @@ def test_who_leaves_after_all_else_is_cancelled_does_not_wait(stage: MakeScene) 
     assert [len(data) for data in wire.written] == [3]
 
 
+def test_a_read_that_is_cancelled_may_have_handed_something_over(stage: MakeScene) -> None:
+    scene = stage()
+    connection = scene.websocket._connection
+
+    async def read() -> bool:
+        scene.peer.connection.ping(now=0.0)
+        scene.peer.write()
+        scene.socket._take_in()
+        await until(lambda: False)
+        raise AssertionError("unreachable")
+
+    scene.socket.read = read  # type: ignore[method-assign]
+    task = recv(scene)
+    assert connection.want_write
+    task.cancel()
+    scene.kernel.settle()
+    assert task.cancelled
+    scene.peer.read()
+    assert scene.peer.connection.latency is not None
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_what_the_handshake_brings_is_waited_for(stage: MakeScene, known: bool) -> None:
     scene = stage()

@@ -1,11 +1,13 @@
 """The only place that knows what bytes travel on, and how each is read, written and ended.
 
 Most often that is a plain socket of our own, read by whoever receives and written by whoever
-sends: anyio only says when. On asyncio its streams cost several turns of the loop a message.
+sends: anyio only says when, or asyncio's own loop. Streams of anyio's cost several turns of that a
+message.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -90,11 +92,82 @@ class OnSocket(SocketCarrier):
         await abort(self._own)
 
 
+class OnLoop(OnSocket):
+    """The same on asyncio, whose loop is told once for many reads: by anyio it is for each.
+
+    As long as something can be read, the loop says so each turn. So it is read at once.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        connection: Connection,
+        now: Callable[[], float],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(sock, connection, now)
+        self._loop: Final = loop
+        self._number: Final = sock.fileno()
+        self._watched = False
+        self._reading: asyncio.Future[bool] | None = None
+
+    async def read(self) -> bool:
+        """Wait for something to read, and hand it to the connection."""
+        if not self._watched:
+            self._loop.add_reader(self._number, self._on_readable)
+            self._watched = True
+        reading: asyncio.Future[bool] = self._loop.create_future()
+        self._reading = reading
+        try:
+            return await reading
+        finally:
+            self._reading = None
+
+    def _on_readable(self) -> None:
+        reading = self._reading
+        if reading is None:
+            # Nobody reads for now.
+            self._unwatch()
+        elif not reading.done():
+            try:
+                reading.set_result(self._take_in())
+            except OSError as error:
+                reading.set_exception(error)
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            self._watched = False
+            self._loop.remove_reader(self._number)
+
+    def interrupt_read(self) -> None:
+        """Let whoever waits in :meth:`read` come back."""
+        if self._reading is not None and not self._reading.done():
+            self._reading.set_result(False)
+
+    async def _close(self) -> None:
+        self._unwatch()
+        self.interrupt_read()
+        await super()._close()
+
+
 def carrier_of(wire: Wire, connection: Connection, now: Callable[[], float]) -> Carrier:
     """What carries a connection over this."""
-    if isinstance(wire, socket.socket):
+    if not isinstance(wire, socket.socket):
+        return OnStream(wire, connection, now)
+    loop = _loop()
+    if loop is None or _WINDOWS or wire.fileno() < 0:
         return OnSocket(wire, connection, now)
-    return OnStream(wire, connection, now)
+    return OnLoop(wire, connection, now, loop)
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    """The one that anyio runs on, if it runs on asyncio."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    # There is none in trio that is a guest on asyncio's loop.
+    return None if task is None else task.get_loop()
 
 
 async def abort(wire: Wire) -> None:

@@ -265,6 +265,10 @@ class SocketCarrier(Carrier, Readiness):
             return False
         finally:
             self._is_awaited = False
+        return self._take_in()
+
+    def _take_in(self) -> bool:
+        """Read what there is, and hand it to the connection."""
         connection = self._connection
         size = connection.want_read
         if not size or self._closed:

@@ -228,6 +228,10 @@ class Driven(Facts, Runtime):
             only_messages = await carrier.read()
         except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
             self._fail(error)
+        except BaseException:
+            # Cancelled, it may have handed something over.
+            self._settle()
+            raise
         finally:
             self._someone_reads = False
             if by_receiver:
