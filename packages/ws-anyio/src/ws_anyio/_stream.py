@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup
 
-from wscore import Carrier, Connection, SocketCarrier, StreamCarrier
+from wscore import Arrival, Carrier, Connection, SocketCarrier, StreamCarrier
 
 __all__ = ["OnSocket", "OnStream", "Wire", "abort", "as_sockets", "carrier_of", "detached"]
 
@@ -109,30 +109,33 @@ class OnLoop(OnSocket):
         self._loop: Final = loop
         self._number: Final = sock.fileno()
         self._watched = False
-        self._reading: asyncio.Future[bool] | None = None
+        # Who reads, and what is told it.
+        self._arrival: Final = _Arrival(loop)
+        self._only_messages = False
+        self._error: OSError | None = None
 
     async def read(self) -> bool:
         """Wait for something to read, and hand it to the connection."""
         if not self._watched:
             self._loop.add_reader(self._number, self._on_readable)
             self._watched = True
-        reading: asyncio.Future[bool] = self._loop.create_future()
-        self._reading = reading
-        try:
-            return await reading
-        finally:
-            self._reading = None
+        self._only_messages = False
+        await self._arrival
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return self._only_messages
 
     def _on_readable(self) -> None:
-        reading = self._reading
-        if reading is None:
+        if not self._arrival.is_awaited:
             # Nobody reads for now.
             self._unwatch()
-        elif not reading.done():
-            try:
-                reading.set_result(self._take_in())
-            except OSError as error:
-                reading.set_exception(error)
+            return
+        try:
+            self._only_messages = self._take_in()
+        except OSError as error:
+            self._error = error
+        self._arrival.wake_here()
 
     def _unwatch(self) -> None:
         if self._watched:
@@ -141,13 +144,21 @@ class OnLoop(OnSocket):
 
     def interrupt_read(self) -> None:
         """Let whoever waits in :meth:`read` come back."""
-        if self._reading is not None and not self._reading.done():
-            self._reading.set_result(False)
+        self._arrival.wake()
 
     async def _close(self) -> None:
         self._unwatch()
         self.interrupt_read()
         await super()._close()
+
+
+class _Arrival(Arrival):
+    """Something that can be read."""
+
+    __slots__ = ()
+
+    _current_task = staticmethod(asyncio.current_task)
+    _cancelled_error = asyncio.CancelledError
 
 
 def carrier_of(wire: Wire, connection: Connection, now: Callable[[], float]) -> Carrier:

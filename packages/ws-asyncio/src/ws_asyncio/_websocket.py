@@ -19,6 +19,7 @@ from typing import Any, Final, Self, cast
 
 from wscore import (
     IN_A_ROW,
+    Arrival,
     Cause,
     CloseCode,
     CloseReason,
@@ -40,8 +41,6 @@ from wscore import (
     each_part,
     is_whole,
 )
-
-from ._waiting import Arrival
 
 __all__ = ["WebSocket", "tls_options"]
 
@@ -273,7 +272,7 @@ class WebSocket(Facts):
         self._timer_at = math.inf
         # Who waits to receive, or for the handshake as long as nobody can receive; who else waits,
         # and for what.
-        self._arrival: Final = Arrival(loop)
+        self._arrival: Final = _Arrival(loop)
         self._opening = True
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._send_turn: _SendTurn | None = None
@@ -283,7 +282,7 @@ class WebSocket(Facts):
     def _settle(self) -> None:
         """After any input, command or take: carry out the outputs, wake whoever can go on."""
         self._carry_out()
-        if self._arrival.awaited and (self._opening or self._connection.can_receive):
+        if self._arrival.is_awaited and (self._opening or self._connection.can_receive):
             self._arrival.wake()
 
     def _carry_out(self) -> None:
@@ -634,6 +633,15 @@ class Link(asyncio.BufferedProtocol):
             # Not from here: a selector's transport that is closed in this call, with nothing left
             # to write, ends twice (CPython, _SelectorSocketTransport._write_ready).
             self.websocket._loop.call_soon(self.websocket._settle)
+
+
+class _Arrival(Arrival):
+    """What the transport brings."""
+
+    __slots__ = ()
+
+    _current_task = staticmethod(asyncio.current_task)
+    _cancelled_error = asyncio.CancelledError
 
 
 class _SendTurn(asyncio.Lock):

@@ -7,6 +7,7 @@ Adapters bind it to a runtime; an event loop of your own can embed it. Start at
 from __future__ import annotations
 
 from ._admission import Admission, Farewell
+from ._arrival import Arrival
 from ._backoff import Backoff, Reconnector
 from ._broadcast import broadcast
 from ._caller_driven import CallerDriven
@@ -57,6 +58,7 @@ __all__ = [
     "Tunnel",
     "Accept",
     "Admission",
+    "Arrival",
     "BadHandshake",
     "Cause",
     "Backoff",
