@@ -28,6 +28,7 @@ STANDARD_LIBRARY = {
     "codecs": "incremental UTF-8",
     "collections": "deque; collections.abc for types",
     "contextlib": "suppress",
+    "contextvars": "the context in which a task of a connection begins",
     "dataclasses": "values",
     "enum": "closed sets of names",
     "hashlib": "Sec-WebSocket-Accept, for compat_websockets",

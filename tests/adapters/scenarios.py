@@ -13,7 +13,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 from unittest import mock
 
@@ -1532,6 +1532,65 @@ async def a_violation_is_answered_behind_what_came_before_it(runtime: Runtime) -
     assert frames[0].payload == b"good"
     assert frames[1].payload[:2] == (1002).to_bytes(2, "big")
     assert not rest
+
+
+def _answered_in_a_row(then: str) -> Scenario:
+    async def run(runtime: Runtime) -> None:
+        def peer(sock: socket.socket) -> None:
+            shake_as_server(sock)
+            question = frame(FIN | TEXT, b"question", masked=False)
+            sock.sendall(question + frame(RESERVED, b"bad", masked=False))
+            seen.append(read_to_end(sock))
+
+        seen: list[bytes] = []
+        async with raw_server(runtime, peer) as url, runtime.connect(url) as client:
+            assert await client.recv() == "question"
+            # Each follows the last in a row, and the violation may be known already.
+            for answer in ("one", "two", "three"):
+                await client.send(answer)
+            if then == "received":
+                with pytest.raises(ConnectionClosed):
+                    await client.recv()
+            elif then == "received_in_parts":
+                with pytest.raises(ConnectionClosed):
+                    await parts_of(client)
+            else:
+                await client.close()
+        frames, _ = frames_of(seen[0])
+        assert [each.payload for each in frames if each.head == FIN | TEXT] == [
+            b"one",
+            b"two",
+            b"three",
+        ]
+
+    run.__name__ = f"answers_in_a_row_go_out_before_a_violation_whatever_is_{then}"
+    return run
+
+
+for _then in ("received", "received_in_parts", "closed"):
+    scenario(_answered_in_a_row(_then))
+
+
+@scenario
+async def a_reset_that_is_met_by_a_send_is_told(runtime: Runtime) -> None:
+    gone = threading.Event()
+
+    def peer(sock: socket.socket) -> None:
+        shake_as_server(sock)
+        go_on.wait(10)
+        reset(sock)
+        gone.set()
+
+    go_on = threading.Event()
+    async with raw_server(runtime, peer) as url, runtime.connect(url) as client:
+        go_on.set()
+        # No turn is given: so it is the send that meets it, where reading takes one.
+        gone.wait(10)
+        with suppress(ConnectionClosed):
+            await client.send("too late")
+        reason = await client.wait_closed()
+        assert reason.cause is Cause.TRANSPORT_ERROR
+        assert isinstance(reason.error, ConnectionResetError)
 
 
 def _half_open(said: bytes, name: str) -> Scenario:

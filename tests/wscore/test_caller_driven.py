@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from tests.wscore.carried import Scene
+from tests.wscore.carried import Peer, Scene
 from tests.wscore.kernel import Cancelled, Task, always, until
-from tests.wscore.rawpeer import reason_of
+from tests.wscore.rawpeer import RESERVED, frame, reason_of
 
 from wscore import (
     Cause,
@@ -105,6 +105,14 @@ def test_what_is_over_is_waited_for_with_a_turn_too(stage: MakeScene) -> None:
     scene.kernel.settle()
     takes_a_turn(scene, scene.websocket.wait_closed())
     takes_a_turn(scene, scene.websocket.close())
+
+
+def encoded(peer: Peer, message: Message) -> bytes:
+    """What arrives of a message, to be put beside something else."""
+    peer.connection.send(message, now=0.0)
+    data = b"".join(peer.connection.data_to_send())
+    peer.connection.data_sent(len(data), now=0.0)
+    return data
 
 
 def takes_a_turn(scene: Scene, coro: Coroutine[Any, Any, Any]) -> None:
@@ -303,6 +311,46 @@ def test_messages_that_are_not_sent_in_a_row_are_written_at_once(
 
     started(scene, send_all()).result()
     assert [data.count(b"\x81") for data in scene.wire.written] == [1] * 10
+
+
+@pytest.mark.parametrize("then", ["recv", "recv_streaming", "close"])
+@pytest.mark.parametrize("writing", [True, False])
+@pytest.mark.parametrize("end", ["known violation", "violation", "end of stream"])
+def test_what_is_sent_in_a_row_is_written_before_an_end_that_would_drop_it(
+    stage: MakeScene, end: str, writing: bool, then: str
+) -> None:
+    scene = stage()
+    if writing:
+        # The connection's own task for that has begun.
+        scene.wire.room = 0
+        scene.kernel.run(scene.websocket.send("before"))
+        scene.wire.room = math.inf
+        scene.kernel.settle()
+        scene.peer.read()
+        scene.peer.received.clear()
+    scene.kernel.wait(0.001)
+    question = encoded(scene.peer, "question")
+    violation = frame(RESERVED, masked=True)
+    # In one read, or in the one in which the receiver waits.
+    scene.wire.coming += {
+        "known violation": [question + violation],
+        "violation": [question, violation],
+        "end of stream": [question, b""],
+    }[end]
+
+    async def answer() -> None:
+        assert await scene.websocket.recv() == "question"
+        for text in ("one", "two", "three"):
+            await scene.websocket.send(text)
+        if then == "close":
+            await scene.websocket.close()
+        elif then == "recv":
+            await scene.websocket.recv()
+        else:
+            await anext_of(scene.websocket.recv_streaming())
+
+    started(scene, answer())
+    assert scene.peer.read() == ["one", "two", "three"]
 
 
 def test_in_a_row_nothing_is_overtaken(stage: MakeScene) -> None:

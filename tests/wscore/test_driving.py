@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar, copy_context
 from itertools import pairwise
 from typing import Any
 
@@ -110,6 +111,54 @@ def test_who_waits_for_an_answer_lets_a_receiver_read(stage: MakeScene) -> None:
     assert not task.ended
     assert {*scene.socket.readers} == {task}
     task.cancel()
+
+
+def test_who_waits_for_the_end_lets_a_receiver_read(stage: MakeScene) -> None:
+    scene = stage()
+    scene.let_read()
+    watching = scene.kernel.start(scene.websocket.wait_closed())
+    task = recv(scene)
+    scene.peer.say("0")
+    scene.kernel.settle()
+    assert task.ended
+    for number in range(1, 5):
+        scene.socket.readers.clear()
+        task = recv(scene)
+        scene.peer.say(str(number))
+        scene.kernel.settle()
+        assert task.result() == str(number)
+        assert {*scene.socket.readers} == {task}
+    # Once it is closing, the answer is waited for.
+    scene.websocket._connection.close(now=scene.kernel.now)
+    scene.websocket._settle()
+    scene.kernel.settle()
+    scene.peer.read()
+    scene.kernel.settle()
+    assert watching.result().clean
+
+
+def test_the_tasks_of_a_connection_keep_nothing_of_who_was_the_cause(
+    stage: MakeScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = ContextVar("variable", default="the connection's")
+    scene = stage()
+    seen: list[str] = []
+    begin = scene.kernel.start
+
+    def start(*arguments: Any) -> Task[Any]:
+        seen.append(variable.get())
+        return begin(*arguments)
+
+    def cause() -> None:
+        variable.set("the caller's")
+        scene.wire.room = 0
+        scene.websocket._connection.send("to be written", now=0.0)
+        scene.websocket._settle()
+        scene.let_read()
+
+    monkeypatch.setattr(scene.kernel, "start", start)
+    copy_context().run(cause)
+    assert seen == ["the connection's", "the connection's"]
 
 
 def test_who_waits_for_an_answer_may_come_before_the_carrier(stage: MakeScene) -> None:

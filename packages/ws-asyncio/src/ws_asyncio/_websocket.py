@@ -366,13 +366,17 @@ class WebSocket(Facts):
     def _on_connected(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         name = transport.get_extra_info
-        if sys.platform != "win32" and name("ssl_object") is None:
-            self._socket = name("socket").fileno()
+        sock = name("socket")
+        if sock is not None and sys.platform != "win32" and name("ssl_object") is None:
+            self._socket = sock.fileno()
         self._addresses = name("sockname"), name("peername")
         transport.set_write_buffer_limits(high=0)
         self._settle()
 
     def _on_data(self, data: memoryview) -> None:
+        if self._will_write:
+            # What comes may be the end of what waits.
+            self._write_together()
         self._fair_share.begin()
         self._written_at = -math.inf
         connection = self._connection
@@ -384,6 +388,8 @@ class WebSocket(Facts):
             self._go_on()
 
     def _on_landed(self, size: int) -> None:
+        if self._will_write:
+            self._write_together()
         self._fair_share.begin()
         self._written_at = -math.inf
         self._connection.received(size, now=self._now())
@@ -396,6 +402,8 @@ class WebSocket(Facts):
             self._arrival.wake_here()
 
     def _on_end(self) -> None:
+        if self._will_write:
+            self._write_together()
         self._connection.receive_data(b"", now=self._now())
         self._settle()
 
@@ -468,7 +476,7 @@ class WebSocket(Facts):
         # another one to answer, or has just sent one, is likely to send more.
         if not connection.can_send:
             self._settle()
-        elif now - self._written_at < IN_A_ROW or connection.in_batch:
+        elif connection.may_hold and (now - self._written_at < IN_A_ROW or connection.in_batch):
             if not self._will_write:
                 self._will_write = True
                 self._loop.call_soon(self._write_together)
@@ -492,11 +500,16 @@ class WebSocket(Facts):
         sent = 0
         if self._socket is not None:
             # What a transport does itself when nothing is left in it, but with more ado; uvloop's
-            # waits for the end of the turn. It meets the same error, and tells.
+            # waits for the end of the turn.
             try:
                 sent = os.write(self._socket, frame)
-            except OSError:
+            except BlockingIOError:
                 sent = 0
+            except OSError as error:
+                # The transport would meet another one: this has been told once and for all.
+                self._connection.transport_lost(error, now=now)
+                self._settle()
+                return True
             if sent == len(frame):
                 self._connection.data_sent(sent, now=now)
                 return True

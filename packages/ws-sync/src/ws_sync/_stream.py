@@ -58,7 +58,11 @@ class Stream:
         """
         try:
             sent = self.sock.send(frame)
-        except OSError:
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            # To write again would meet another one: this has been told once and for all.
+            connection.transport_lost(error, now=now)
             return False
         connection.data_sent(sent, now=now)
         return sent == len(frame)

@@ -325,7 +325,7 @@ class WebSocket(Driven):
         except BaseException:
             self._settle()
             raise
-        in_a_row = now - self._written_at < IN_A_ROW
+        in_a_row = now - self._written_at < IN_A_ROW and connection.may_hold
         if (in_a_row or connection.in_batch) and connection.can_send:
             # A lone message is written at once; more of them are together: whoever has another
             # one to answer, or has just sent one, is likely to send more.

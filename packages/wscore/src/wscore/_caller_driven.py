@@ -205,6 +205,10 @@ class CallerDriven(Driven):
 
     async def wait_closed(self) -> CloseReason:
         """Wait until the transport is closed; return why. Cancelling it changes nothing."""
+        connection = self._connection
+        if connection.state is State.OPEN:
+            # There is nothing to hear yet that whoever receives would not.
+            await self._until(lambda: connection.state is not State.OPEN)
         await self._until_heard(lambda: self._gone)
         reason = self._connection.poll_close()
         assert reason is not None
@@ -282,7 +286,7 @@ class CallerDriven(Driven):
         except BaseException:
             self._settle()
             raise
-        in_a_row = now - self._sent_at < IN_A_ROW
+        in_a_row = now - self._sent_at < IN_A_ROW and connection.may_hold
         self._sent_at = now
         if carrier is not None and connection.can_send and (in_a_row or connection.in_batch):
             # Answers to what came together are written together, at the end of the turn; and so

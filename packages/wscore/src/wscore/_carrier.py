@@ -270,6 +270,9 @@ class SocketCarrier(Carrier, Readiness):
     def _take_in(self) -> bool:
         """Read what there is, and hand it to the connection."""
         connection = self._connection
+        if connection.want_write:
+            # What is read may be the end of it.
+            self.write_now()
         size = connection.want_read
         if not size or self._closed:
             return False

@@ -784,6 +784,14 @@ class Connection:
         return inbox is not None and inbox.ready and inbox.end is None
 
     @property
+    def may_hold(self) -> bool:
+        """Whether what is sent may wait for more, to be written together: no end is known that
+        might come first, and drop it.
+        """
+        inbox = self._inbox
+        return inbox is not None and inbox.end is None
+
+    @property
     def can_take_control(self) -> bool:
         """Whether :meth:`take_control` would give one."""
         return self._inbox is not None and self._controls.ready(self._inbox.taken)

@@ -8,9 +8,10 @@ time, write what did not go at once, read while nobody receives.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from contextvars import Context, copy_context
+from typing import Any, Final
 
 from ._carrier import Carrier
 from ._close import CloseCode
@@ -40,6 +41,7 @@ class Driven(Facts, Runtime):
         self._wakes_at = math.inf
         # Where these tasks begin, while they may; and which of them have.
         self._group: TaskGroup | None = None
+        self._context = _NOBODY
         self._has_writer = self._has_reader = False
         # Who else waits, and for what.
         self._waiters: Final[dict[Event, Callable[[], bool]]] = {}
@@ -65,6 +67,7 @@ class Driven(Facts, Runtime):
         self._addresses = carrier.addresses
         async with self._task_group() as group:
             self._group = group
+            self._context = copy_context()
             try:
                 # Whoever receives may have come before the carrier.
                 self._received.set()
@@ -147,7 +150,7 @@ class Driven(Facts, Runtime):
             self._to_write.nudge()
         elif self._group is not None:
             self._has_writer = True
-            self._group.start_soon(self._write, carrier)
+            self._begin(self._group, self._write, carrier)
 
     def _let_read(self) -> None:
         """Leave it to the connection's own task to read, and at once, unless somebody does."""
@@ -155,7 +158,18 @@ class Driven(Facts, Runtime):
             self._to_hurry.nudge()
         elif not (self._has_reader or self._group is None or self._carrier is None):
             self._has_reader = True
-            self._group.start_soon(self._read, self._carrier)
+            self._begin(self._group, self._read, self._carrier)
+
+    def _begin(
+        self,
+        group: TaskGroup,
+        task: Callable[[Carrier], Coroutine[Any, Any, None]],
+        carrier: Carrier,
+    ) -> None:
+        """Begin a task of the connection: what is kept in the context of whoever is the cause of
+        it is none of its business.
+        """
+        self._context.copy().run(group.start_soon, task, carrier)
 
     def _wake_receiver(self) -> None:
         """Whoever waits to receive looks again, whatever it is that it waits for."""
@@ -308,6 +322,8 @@ class Driven(Facts, Runtime):
             if ready():
                 return
 
+
+_NOBODY: Final = Context()
 
 # An attribute of an enumeration takes several times as long to look up.
 _KEEP: Final = Transport.KEEP
