@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trio
 from tests.adapters.runtimes.on_anyio import run
 from tests.wscore.rawpeer import PING, TEXT, frame
 
@@ -120,19 +121,20 @@ def test_a_read_that_is_cancelled_when_something_came_has_handed_it_over(pair: P
     on_asyncio(test)
 
 
-def test_a_reset_is_for_who_reads(pair: Pair) -> None:
+@pytest.mark.parametrize("error", [ConnectionResetError, MemoryError])
+def test_what_reading_raises_is_for_who_reads(pair: Pair, error: type[Exception]) -> None:
     async def test() -> None:
         ours, _ = pair
         _, carrier = server_on(ours)
 
-        def reset() -> bool:
-            raise ConnectionResetError
+        def fail() -> bool:
+            raise error
 
-        carrier._take_in = reset  # type: ignore[method-assign]
+        carrier._take_in = fail  # type: ignore[method-assign]
         reading = asyncio.create_task(carrier.read())
         await turns()
         carrier._on_readable()
-        with pytest.raises(ConnectionResetError):
+        with pytest.raises(error):
             await reading
         await carrier.abort()
 
@@ -175,11 +177,33 @@ def test_what_is_closed_already_is_no_socket_to_watch(pair: Pair) -> None:
     on_asyncio(test)
 
 
-def test_on_trio_the_loop_of_asyncio_is_not_asked(pair: Pair) -> None:
-    async def test() -> None:
-        connection = Connection.upgraded(Role.SERVER, now=0.0)
-        carrier = carrier_of(pair[0], connection, WebSocket(connection)._now)
-        assert type(carrier) is OnSocket
-        await carrier.abort()
+async def be_carried_by_anyio(sock: socket.socket) -> None:
+    connection = Connection.upgraded(Role.SERVER, now=0.0)
+    carrier = carrier_of(sock, connection, WebSocket(connection)._now)
+    assert type(carrier) is OnSocket
+    await carrier.abort()
 
-    run(test, backend="trio")
+
+@pytest.mark.parametrize("within_asyncio", [True, False])
+def test_on_trio_the_loop_of_asyncio_is_not_asked(pair: Pair, within_asyncio: bool) -> None:
+    async def run_trio() -> None:
+        trio.run(be_carried_by_anyio, pair[0])
+
+    if within_asyncio:
+        asyncio.run(run_trio())
+    else:
+        run(be_carried_by_anyio, pair[0], backend="trio")
+
+
+def test_a_loop_that_does_not_watch_sockets_is_not_asked(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        loop = type(asyncio.get_running_loop())
+        monkeypatch.setattr(loop, "add_reader", asyncio.AbstractEventLoop.add_reader)
+        try:
+            await be_carried_by_anyio(pair[0])
+        finally:
+            monkeypatch.undo()
+
+    on_asyncio(test)

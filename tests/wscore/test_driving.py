@@ -720,6 +720,30 @@ def test_who_leaves_after_all_else_is_cancelled_does_not_wait(stage: MakeScene) 
     assert [len(data) for data in wire.written] == [3]
 
 
+@pytest.mark.parametrize("coming", ["a close", "the end"])
+def test_what_was_read_counts_though_what_was_to_be_written_first_fails(
+    stage: MakeScene, coming: str
+) -> None:
+    scene = stage()
+    scene.wire.room = 0
+    scene.websocket._connection.send("never read", now=0.0)
+    task = recv(scene)
+    scene.peer.connection.send("last words", now=0.0)
+    if coming == "a close":
+        scene.peer.connection.close(1009, now=0.0)
+    # It closed while bytes were on their way to it: the next write says so.
+    scene.peer.write()
+    scene.wire.coming.append(b"")
+    scene.wire.error = ConnectionResetError("gone")
+    scene.kernel.settle()
+    assert task.result() == "last words"
+    reason = why(scene)
+    if coming == "a close":
+        assert (reason.cause, reason.code) == (Cause.PEER_CLOSED, 1009)
+    else:
+        assert isinstance(reason.error, ConnectionResetError)
+
+
 def test_a_read_that_is_cancelled_may_have_handed_something_over(stage: MakeScene) -> None:
     scene = stage()
     connection = scene.websocket._connection

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup
+from anyio.lowlevel import current_token
 
 from wscore import Arrival, Carrier, Connection, SocketCarrier, StreamCarrier
 
@@ -112,7 +113,7 @@ class OnLoop(OnSocket):
         # Who reads, and what is told it.
         self._arrival: Final = _Arrival(loop)
         self._only_messages = False
-        self._error: OSError | None = None
+        self._error: Exception | None = None
 
     async def read(self) -> bool:
         """Wait for something to read, and hand it to the connection."""
@@ -133,7 +134,7 @@ class OnLoop(OnSocket):
             return
         try:
             self._only_messages = self._take_in()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  (for whoever reads, who else would wait on)
             self._error = error
         self._arrival.wake_here()
 
@@ -166,19 +167,18 @@ def carrier_of(wire: Wire, connection: Connection, now: Callable[[], float]) -> 
     if not isinstance(wire, socket.socket):
         return OnStream(wire, connection, now)
     loop = _loop()
-    if loop is None or _WINDOWS or wire.fileno() < 0:
+    if loop is None or wire.fileno() < 0:
         return OnSocket(wire, connection, now)
     return OnLoop(wire, connection, now, loop)
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:
-    """The one that anyio runs on, if it runs on asyncio."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
+    """The one that anyio runs on, if it is asyncio's and watches sockets, as some do not."""
+    loop = current_token().native_token
+    if not isinstance(loop, asyncio.AbstractEventLoop):
         return None
-    # There is none in trio that is a guest on asyncio's loop.
-    return None if task is None else task.get_loop()
+    watches = type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
+    return loop if watches else None
 
 
 async def abort(wire: Wire) -> None:

@@ -270,9 +270,6 @@ class SocketCarrier(Carrier, Readiness):
     def _take_in(self) -> bool:
         """Read what there is, and hand it to the connection."""
         connection = self._connection
-        if connection.want_write:
-            # What is read may be the end of it.
-            self.write_now()
         size = connection.want_read
         if not size or self._closed:
             return False
@@ -282,11 +279,22 @@ class SocketCarrier(Carrier, Readiness):
             received = self._socket.recv_into(buffer)
         except BlockingIOError:
             return False
+        failure: OSError | None = None
+        if connection.want_write:
+            # What was read may be the end of it; and is true all the same if that fails.
+            try:
+                self.write_now()
+            except OSError as error:
+                failure = error
         now = self._now()
+        only_messages = False
         if landing is None or not received:
-            return connection.receive_data(buffer[:received], now=now)
-        connection.received(received, now=now)
-        return False
+            only_messages = connection.receive_data(buffer[:received], now=now)
+        else:
+            connection.received(received, now=now)
+        if failure is not None:
+            raise failure
+        return only_messages
 
     def interrupt_read(self) -> None:
         """Let whoever waits in :meth:`read` come back."""
