@@ -10,9 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 from tests.wscore.kernel import Kernel, Task, until
+from tests.wscore.rawpeer import reason_of
 
 from wscore import (
     Carrier,
+    CloseReason,
     Config,
     Connection,
     ConnectionClosed,
@@ -265,3 +267,12 @@ class Scene:
         self.websocket.abort()
         self.kernel.end()
         assert self.carried.ended
+
+
+MakeScene = Callable[..., Scene]
+"""What the fixture ``stage`` gives: it takes what a scene does."""
+
+
+def why(scene: Scene) -> CloseReason:
+    """Why the connection of a scene ended."""
+    return reason_of(scene.websocket._connection)

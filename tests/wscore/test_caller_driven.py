@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from tests.wscore.carried import Peer, Scene
+from tests.wscore.carried import MakeScene, Peer, Scene, why
 from tests.wscore.kernel import Cancelled, Task, always, until
 from tests.wscore.rawpeer import RESERVED, frame, reason_of
 
@@ -23,26 +23,6 @@ from wscore import (
     State,
     broadcast,
 )
-
-MakeScene = Callable[..., Scene]
-
-
-@pytest.fixture
-def stage() -> Iterator[MakeScene]:
-    """Makes scenes, and sees that nobody stays behind."""
-    scenes: list[Scene] = []
-
-    def make(config: Config | None = None, **options: Any) -> Scene:
-        scenes.append(Scene(config, **options))
-        return scenes[-1]
-
-    yield make
-    for scene in scenes:
-        scene.end()
-
-
-def why(scene: Scene) -> CloseReason:
-    return reason_of(scene.websocket._connection)
 
 
 def started(scene: Scene, coro: Coroutine[Any, Any, Any]) -> Task[Any]:

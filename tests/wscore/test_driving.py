@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.wscore.carried import Scene, Wire
+from tests.wscore.carried import MakeScene, Scene, Wire, why
 from tests.wscore.kernel import Task, always, until
 from tests.wscore.rawpeer import RESERVED, frame, reason_of
 
-from wscore import Cause, CloseReason, Config, ConnectionClosed, Role, State
-
-MakeScene = Callable[..., Scene]
-
-
-@pytest.fixture
-def stage() -> Iterator[MakeScene]:
-    """Makes scenes, and sees that nobody stays behind."""
-    scenes: list[Scene] = []
-
-    def make(config: Config | None = None, **options: Any) -> Scene:
-        scenes.append(Scene(config, **options))
-        return scenes[-1]
-
-    yield make
-    for scene in scenes:
-        scene.end()
-
-
-def why(scene: Scene) -> CloseReason:
-    return reason_of(scene.websocket._connection)
+from wscore import Cause, Config, ConnectionClosed, Role, State
 
 
 def recv(scene: Scene) -> Task[Any]:

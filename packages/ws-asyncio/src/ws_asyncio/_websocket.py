@@ -402,8 +402,7 @@ class WebSocket(Facts):
             self._arrival.wake_here()
 
     def _on_end(self) -> None:
-        if self._will_write:
-            self._write_together()
+        self._write_together()
         self._connection.receive_data(b"", now=self._now())
         self._settle()
 

@@ -56,7 +56,7 @@ class Carrier(Protocol):
         """Wait for something to read, and hand it to the connection. Any task, if it is shared.
 
         Returns what :meth:`wscore.Connection.receive_data` says: whether there is nothing to
-        settle but who receives. Cancelled, nothing was read.
+        settle but who receives. Cancelled, what was read by then has been handed over.
 
         :raises Exception: whatever the stream does; it is broken.
         """

@@ -568,9 +568,14 @@ _COMMON: Final = {
 a peer says would keep it for ever on some versions of Python."""
 
 
+def _elements(fields: _Fields, name: str) -> list[str]:
+    """The elements of a list, in one field or in several."""
+    return [token for value in fields.get(name, ()) for token in split_tokens(value)]
+
+
 def _tokens(fields: _Fields, name: str) -> list[str]:
-    """The elements of a list in lower case, in one field or in several."""
-    return [token.lower() for value in fields.get(name, ()) for token in split_tokens(value)]
+    """The same in lower case, where case makes no difference."""
+    return [token.lower() for token in _elements(fields, name)]
 
 
 def _only(fields: _Fields, name: str, kind: str) -> str:
@@ -614,8 +619,7 @@ def _check_handshake(fields: _Fields) -> None:
     _check_asks_upgrade(fields)
     _check_version(_only(fields, "Sec-WebSocket-Version", "request"))
     _check_key(_only(fields, "Sec-WebSocket-Key", "request"))
-    if offered := fields.get("sec-websocket-protocol"):
-        _check_subprotocols([token for value in offered for token in split_tokens(value)])
+    _check_subprotocols(_elements(fields, "sec-websocket-protocol"))
 
 
 def _split_target(target: str, host: str) -> tuple[str, str]:
