@@ -34,9 +34,9 @@ def written(connection: Connection) -> bytes:
 
 def send(connection: Connection, message: Message) -> None:
     """What an adapter does with a message that is sent alone; what is written is thrown away."""
-    frame = connection.send_alone(message, now=NOW)
+    frame = connection.frame_alone(message)
     if frame is not None:
-        connection.data_sent(len(frame), now=NOW)
+        connection.sent_alone(frame, len(frame), now=NOW)
         return
     connection.send(message, now=NOW)
     while connection.want_write:

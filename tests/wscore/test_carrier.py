@@ -72,7 +72,7 @@ def test_a_writer_that_is_cancelled_stays_one_that_is_writing(ends: Ends) -> Non
 
 
 def test_nothing_is_written_to_a_stream_without_waiting(ends: Ends) -> None:
-    frame = ends.connection.send_alone("hello", now=0.0)
+    frame = ends.connection.frame_alone("hello")
     assert frame is not None
     assert not ends.stream.write_alone(frame, 0.0)
     assert not ends.stream.write_now()
@@ -133,7 +133,7 @@ def test_what_a_socket_does_not_take_is_written_when_it_does(ends: Ends) -> None
 
 @pytest.mark.parametrize(("room", "sent"), [(math.inf, 7), (3, 3), (0, 0)])
 def test_a_frame_alone_is_written_as_far_as_it_goes(ends: Ends, room: float, sent: int) -> None:
-    frame = ends.connection.send_alone("hello", now=0.0)
+    frame = ends.connection.frame_alone("hello")
     assert frame is not None
     assert len(frame) == 7
     ends.wire.room = room

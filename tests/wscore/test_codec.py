@@ -708,30 +708,30 @@ def test_what_waits_for_a_message_in_parts_is_queued_behind_by_nobody() -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_message_alone_is_shown_at_once(role: Role) -> None:
-    connection = RawPeer.opened(role=role).connection
+def test_a_message_alone_is_written_at_once(role: Role) -> None:
+    peer = RawPeer.opened(role=role)
+    connection = peer.connection
     size = 0
     for number, message in enumerate(["text", b"binary", b"", "x" * 60_000]):
-        frame = connection.send_alone(message, now=float(number))
+        frame = connection.frame_alone(message)
         assert frame is not None
-        assert connection.data_to_send() == (frame,)
-        assert connection.deadline <= number + connection.config.send_timeout
-        assert connection.send_alone("another", now=float(number)) is None
+        assert connection.data_to_send() == ()
         size += len(frame)
-        connection.data_sent(len(frame), now=float(number))
+        connection.sent_alone(frame, len(frame), now=float(number))
         assert not connection.want_write
         assert connection.can_send
+        assert connection.deadline == connection.config.ping_interval
     stats = connection.stats
     assert (stats.messages_sent, stats.message_bytes_sent) == (4, 60_010)
     assert (stats.frames_sent, stats.bytes_sent - stats.payload_bytes_sent) == (4, size - 60_010)
 
 
-def test_what_is_no_plain_message_is_not_shown_at_once() -> None:
+def test_what_is_no_plain_message_is_not_written_at_once() -> None:
     connection = RawPeer.opened().connection
     for message in (bytearray(b"to be copied"), 5, b"x" * 70_000):
-        assert connection.send_alone(message, now=0.0) is None
+        assert connection.frame_alone(message) is None
     connection.send_part("begun", final=False, now=0.0)
-    assert connection.send_alone("whole", now=0.0) is None
+    assert connection.frame_alone("whole") is None
 
 
 def test_down_to_the_low_mark_nothing_is_queued_behind() -> None:
@@ -759,44 +759,77 @@ def test_what_may_be_compressed_goes_the_long_way_from_the_start() -> None:
 
 
 def test_a_message_alone_that_leaves_in_pieces_is_followed_by_others() -> None:
+    peer = RawPeer.opened(Config(send_timeout=5.0))
+    connection = peer.connection
+    first = connection.frame_alone("first")
+    assert first is not None
+    connection.sent_alone(first, 3, now=1.0)
+    assert connection.deadline == 6.0
+    assert connection.frame_alone("too soon") is None
+    connection.send("second", now=1.0)
+    assert b"".join(connection.data_to_send()) == first[3:]
+    connection.data_sent(len(first) - 3, now=1.0)
+    assert peer.read() == [(FIN | TEXT, b"second")]
+
+
+def test_no_more_of_a_message_alone_can_leave_than_there_is() -> None:
+    connection = RawPeer.opened().connection
+    frame = connection.frame_alone("first")
+    assert frame is not None
+    with pytest.raises(ValueError, match="8 bytes cannot have been sent"):
+        connection.sent_alone(frame, 8, now=0.0)
+
+
+def test_a_frame_that_is_not_written_was_never_asked_for() -> None:
     peer = RawPeer.opened()
     connection = peer.connection
-    first = connection.send_alone("first", now=0.0)
-    assert first is not None
-    connection.data_sent(3, now=0.0)
-    connection.send("second", now=0.0)
-    assert b"".join(connection.data_to_send()) == first[3:]
-    connection.data_sent(len(first) - 3, now=0.0)
-    assert peer.read() == [(FIN | TEXT, b"second")]
+    assert connection.frame_alone("forgotten") is not None
+    assert connection.stats.messages_sent == 0
+    connection.send("sent", now=0.0)
+    assert peer.read() == [(FIN | TEXT, b"sent")]
 
 
 def test_behind_a_message_alone_nothing_is_lost() -> None:
     peer = RawPeer.opened()
     connection = peer.connection
-    first = connection.send_alone("first", now=0.0)
+    first = connection.frame_alone("first")
     assert first is not None
-    assert not connection.send_behind("too soon")
+    connection.sent_alone(first, 0, now=0.0)
+    assert connection.send_behind("second")
     connection.close(now=0.0)
     connection.data_sent(len(first), now=0.0)
-    assert [opcode for opcode, _ in peer.read()] == [FIN | CLOSE]
+    assert [opcode for opcode, _ in peer.read()] == [FIN | TEXT, FIN | CLOSE]
+
+
+def test_a_message_alone_that_never_left_is_unsent() -> None:
+    connection = RawPeer.opened().connection
+    frame = connection.frame_alone("first")
+    assert frame is not None
+    connection.sent_alone(frame, 0, now=0.0)
+    connection.transport_lost(BrokenPipeError(), now=0.0)
+    reason = connection.close_reason
+    assert reason is not None
+    assert reason.unsent == 1
 
 
 def test_a_message_alone_that_fills_the_buffer_is_the_last_one() -> None:
     connection = RawPeer.opened(Config(max_send_buffer=10)).connection
-    frame = connection.send_alone("x" * 10, now=0.0)
+    frame = connection.frame_alone("x" * 10)
     assert frame is not None
+    connection.sent_alone(frame, 0, now=0.0)
     assert not connection.can_send
     connection.data_sent(len(frame), now=0.0)
     assert connection.can_send
+    assert connection.stats.send_buffer_high_water == len(frame)
 
 
 @pytest.mark.parametrize(
     "config", [Config(idle_timeout=5.0), Config(overflow="raise"), Config(compression="deflate")]
 )
-def test_where_more_is_to_be_done_no_message_is_shown_at_once(config: Config) -> None:
+def test_where_more_is_to_be_done_no_message_is_written_at_once(config: Config) -> None:
     extensions = "permessage-deflate" if config.compression else ""
     connection = RawPeer.opened(config, extensions=extensions).connection
-    assert connection.send_alone("first", now=0.0) is None
+    assert connection.frame_alone("first") is None
 
 
 def test_an_input_says_whether_there_is_only_somebody_to_wake() -> None:
@@ -818,27 +851,27 @@ def test_an_input_says_whether_there_is_only_somebody_to_wake() -> None:
     assert not connection.receive_data(b"", now=0.0)
 
 
-def test_encoded_in_advance_a_message_alone_is_shown_at_once_by_servers() -> None:
+def test_encoded_in_advance_a_message_alone_is_written_at_once_by_servers() -> None:
     message = Prepared("for many")
     server = RawPeer.opened().connection
-    frame = server.send_alone(message, now=0.0)
+    frame = server.frame_alone(message)
     assert frame == b"\x81\x08for many"
-    assert RawPeer.opened().connection.send_alone(message, now=0.0) is frame
-    assert RawPeer.opened(role=Role.CLIENT).connection.send_alone(message, now=0.0) is None
+    assert RawPeer.opened().connection.frame_alone(message) is frame
+    assert RawPeer.opened(role=Role.CLIENT).connection.frame_alone(message) is None
     large = Prepared(bytes(70_000))
-    assert RawPeer.opened().connection.send_alone(large, now=0.0) is None
+    assert RawPeer.opened().connection.frame_alone(large) is None
 
 
-def test_in_a_batch_or_before_the_end_no_answer_is_shown_at_once() -> None:
+def test_in_a_batch_or_before_the_end_no_answer_is_written_at_once() -> None:
     peer = RawPeer.opened()
     connection = peer.connection
     peer.send(FIN | TEXT, b"one")
-    assert connection.send_alone("answer", now=0.0) is None
+    assert connection.frame_alone("answer") is None
     assert peer.take_all() == ["one"]
     peer.send(FIN | TEXT, b"two")
     peer.end()
     assert connection.take_ready() == "two"
-    assert connection.send_alone("answer", now=0.0) is None
+    assert connection.frame_alone("answer") is None
 
 
 def test_closing_nothing_is_queued_behind() -> None:

@@ -487,12 +487,12 @@ class WebSocket(Facts):
     def _write_alone(self, message: object) -> bool:
         """Send a message that is written at once; if there is more to it, nothing was done."""
         now = self._now()
-        transport = self._transport
+        connection, transport = self._connection, self._transport
         if (
             now - self._written_at < IN_A_ROW
             or transport is None
             or transport.is_closing()
-            or (frame := self._connection.send_alone(message, now=now)) is None
+            or (frame := connection.frame_alone(message)) is None
         ):
             return False
         self._written_at = now
@@ -506,15 +506,16 @@ class WebSocket(Facts):
                 sent = 0
             except OSError as error:
                 # The transport would meet another one: this has been told once and for all.
-                self._connection.transport_lost(error, now=now)
+                connection.sent_alone(frame, 0, now=now)
+                connection.transport_lost(error, now=now)
                 self._settle()
                 return True
             if sent == len(frame):
-                self._connection.data_sent(sent, now=now)
+                connection.sent_alone(frame, sent, now=now)
                 return True
         transport.write(frame[sent:])
         self._in_flight = left = min(len(frame) - sent, transport.get_write_buffer_size())
-        self._connection.data_sent(len(frame) - left, now=now)
+        connection.sent_alone(frame, len(frame) - left, now=now)
         if left:
             self._settle()
         return True

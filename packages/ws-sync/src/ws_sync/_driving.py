@@ -162,15 +162,19 @@ class Driven(Facts):
 
         :raises WebSocketTimeout: the deadline came first.
         """
+        if ready():
+            return
         waker = my_waker()
         try:
-            while not ready():
+            while True:
                 if self._driver is None and self._stream is not None:
                     self._driver = waker
                     self._drives += 1
                 if self._wait(waker, ready, deadline) and self._driver is waker:
                     self._read()
-                if not ready() and time.monotonic() >= deadline:
+                if ready():
+                    break
+                if time.monotonic() >= deadline:
                     raise WebSocketTimeout("it took longer than timeout; the connection goes on")
         finally:
             if self._driver is waker:

@@ -52,19 +52,22 @@ class Stream:
         return True
 
     def write_alone(self, frame: bytes, connection: Connection, now: float) -> bool:
-        """The same with all that is to be written: a frame, which is shown already.
+        """The same with what :meth:`wscore.Connection.frame_alone` gave; the connection is told
+        of that in any case.
 
         What cannot be written is left to :meth:`write`.
         """
+        sent, failure = 0, None
         try:
             sent = self.sock.send(frame)
         except BlockingIOError:
-            return False
+            pass
         except OSError as error:
+            failure = error
+        connection.sent_alone(frame, sent, now=now)
+        if failure is not None:
             # To write again would meet another one: this has been told once and for all.
-            connection.transport_lost(error, now=now)
-            return False
-        connection.data_sent(sent, now=now)
+            connection.transport_lost(failure, now=now)
         return sent == len(frame)
 
     def read(self, connection: Connection) -> bool:
@@ -164,6 +167,7 @@ class SecureStream(Stream):
         return False
 
     def write_alone(self, frame: bytes, connection: Connection, now: float) -> bool:
+        connection.sent_alone(frame, 0, now=now)
         return False
 
     def read(self, connection: Connection) -> bool:

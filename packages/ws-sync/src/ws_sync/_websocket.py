@@ -307,7 +307,7 @@ class WebSocket(Driven):
         now = time.monotonic()
         if now - self._written_at < IN_A_ROW:
             return False
-        frame = connection.send_alone(message, now=now)
+        frame = connection.frame_alone(message)
         if frame is None:
             return False
         if stream.write_alone(frame, connection, now):

@@ -266,7 +266,7 @@ class CallerDriven(Driven):
         now = self._now()
         if now - self._sent_at < IN_A_ROW:
             return False
-        frame = connection.send_alone(message, now=now)
+        frame = connection.frame_alone(message)
         if frame is None:
             return False
         self._sent_at = now

@@ -38,7 +38,8 @@ class Carrier(Protocol):
         ...
 
     def write_alone(self, frame: bytes, now: float) -> bool:
-        """The same with all that is to be written: a frame, which is shown already. Any task.
+        """The same with what :meth:`Connection.frame_alone` gave, of which the connection is told
+        in any case. Any task.
 
         :param now: the time, in seconds.
         :raises OSError: it cannot be written.
@@ -120,6 +121,7 @@ class StreamCarrier(Carrier, Stream):
 
     def write_alone(self, frame: bytes, now: float) -> bool:
         """Nothing goes without waiting."""
+        self._connection.sent_alone(frame, 0, now=now)
         return False
 
     async def write(self) -> None:
@@ -238,12 +240,14 @@ class SocketCarrier(Carrier, Readiness):
         return True
 
     def write_alone(self, frame: bytes, now: float) -> bool:
-        """The same with all that is to be written: a frame, which is shown already."""
+        """The same with what :meth:`Connection.frame_alone` gave."""
+        sent = 0
         try:
             sent = self._socket.send(frame)
         except BlockingIOError:
-            return False
-        self._connection.data_sent(sent, now=now)
+            pass
+        finally:
+            self._connection.sent_alone(frame, sent, now=now)
         return sent == len(frame)
 
     async def write(self) -> None:

@@ -335,10 +335,6 @@ class Connection:
         if self.state is _CLOSED:
             return
         outbox = self._outbox
-        if outbox.left_alone(size):
-            self._writing = False
-            self._timers.send_by = INF
-            return
         for mark in outbox.left(size):
             if isinstance(mark, Ping):
                 self._note_ping_left(mark, now)
@@ -508,12 +504,13 @@ class Connection:
             return False
         return self._outbox.put_behind(message)
 
-    def send_alone(self, message: object, *, now: float) -> bytes | None:
-        """Queue a message that can be written at once: its frame; None if there is more to it.
+    def frame_alone(self, message: object) -> bytes | None:
+        """The frame of a message that can be written at once; None if there is more to it.
 
-        What :meth:`send` and :meth:`data_to_send` would do with the message, in the common case
-        and at less cost: nothing waits to be written, and none that came with the one that this
-        may be the answer to. None, nothing was done.
+        For what :meth:`send` and :meth:`data_to_send` would do with the message, in the common
+        case and at less cost: nothing waits to be written, and none that came with the one that
+        this may be the answer to. Nothing has changed yet: write the frame, and say with
+        :meth:`sent_alone` how far that went, before anything else is asked of the connection.
         """
         if self._writing or self._idles or self.state is not _OPEN:
             return None
@@ -521,11 +518,18 @@ class Connection:
         assert inbox is not None
         if inbox.ready or inbox.end is not None:
             return None
-        frame = self._outbox.show_alone(message)
-        if frame is not None:
+        return self._outbox.frame_alone(message)
+
+    def sent_alone(self, frame: bytes, size: int, *, now: float) -> None:
+        """The message was sent whose frame :meth:`frame_alone` has just given.
+
+        :param size: how many of its bytes have left. The rest waits, as if :meth:`data_to_send`
+            had shown it.
+        :raises ValueError: more than there are.
+        """
+        if not self._outbox.sent_alone(frame, size):
             self._writing = True
             self._timers.send_by = now + self._send_timeout
-        return frame
 
     def offer(
         self, message: str | bytes | bytearray | memoryview | Prepared, *, now: float

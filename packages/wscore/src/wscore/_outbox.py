@@ -208,7 +208,7 @@ class Outbox:
         self._sent = 0
         self._marks: list[tuple[int, Ping | str | list[_Plain] | None]] = []
         self._chunk = CHUNK
-        # Bytes of the one message that is shown, if nothing came behind it.
+        # Bytes of the message whose frame was last asked for, to be written at once.
         self._alone = 0
         self._close: bytes | None = None
         self._lost = 0
@@ -298,8 +298,11 @@ class Outbox:
         self._run.append(plain)
         return True
 
-    def show_alone(self, message: object) -> bytes | None:
-        """The frame of a plain message that goes out at once, as nothing else waits; or None."""
+    def frame_alone(self, message: object) -> bytes | None:
+        """The frame of a plain message that may go out at once, as nothing else waits; or None.
+
+        Nothing has changed: :meth:`sent_alone` says that it goes out.
+        """
         if not self._plain or self.waiting or self._open is not None:
             return None
         plain = _as_plain(message)
@@ -309,28 +312,33 @@ class Outbox:
             opcode, payload = message.opcode, message.payload
         else:
             return None
-        size = len(payload)
+        self._alone = size = len(payload)
         if size > CHUNK - _MAX_CONTROL:
             return None
         if plain is None:
-            frame = cast(Prepared, message).frame(FIN | opcode, payload)
-        else:
-            frame = encode(FIN | opcode, payload, self._entropy(4) if self._masked else None)
-        stats = self._stats
+            return cast(Prepared, message).frame(FIN | opcode, payload)
+        return encode(FIN | opcode, payload, self._entropy(4) if self._masked else None)
+
+    def sent_alone(self, frame: bytes, size: int) -> bool:
+        """The message of the last frame was sent, and so many bytes of it have left; whether that
+        was all. The rest is shown.
+        """
+        stats, payload, whole = self._stats, self._alone, len(frame)
         stats.messages_sent += 1
-        stats.message_bytes_sent += size
-        stats.payload_bytes_sent += size
+        stats.message_bytes_sent += payload
+        stats.payload_bytes_sent += payload
         stats.frames_sent += 1
-        self._shown = (frame,)
-        self._shown_size = size = len(frame)
-        self._marks.append((self._sent + size, None))
-        self.waiting = True
-        if size > stats.send_buffer_high_water or size >= self._high:
-            self._note_level()
-        # What is put in behind it has to look.
-        self._headroom = 0
-        self._alone = size
-        return frame
+        if size == whole:
+            stats.bytes_sent += size
+            self._sent += size
+            if size > stats.send_buffer_high_water:
+                stats.send_buffer_high_water = size
+            return True
+        self._shown, self._shown_size = (frame,), whole
+        self._marks.append((self._sent + whole, None))
+        self._note_level()
+        self.left(size)
+        return False
 
     def _end_run(self) -> None:
         """Something that is not plain comes behind it."""
@@ -369,14 +377,12 @@ class Outbox:
         """Our Close frame goes behind everything accepted; nothing follows it."""
         self._close = close
         self.waiting = True
-        self._alone = 0
 
     def fail(self, close: bytes) -> None:
         """Drop what is not begun; our Close frame goes behind the frame that is."""
         self._drop_lane()
         self._close = close
         self.waiting = True
-        self._alone = 0
 
     def drop(self) -> None:
         """The transport is lost: so is everything here. What was lost is still counted."""
@@ -384,7 +390,7 @@ class Outbox:
         self._lane = self._urgent = self._pongs = EMPTY
         self._forget_run()
         self._marks.clear()
-        self._shown, self._shown_size, self._alone = (), 0, 0
+        self._shown, self._shown_size = (), 0
         self._lane_size = self._urgent_size = self._pong_size = 0
         self._frame = self._close = self._open = None
         self._keyed = None
@@ -498,7 +504,6 @@ class Outbox:
 
     def _note_level(self) -> None:
         self.waiting = True
-        self._alone = 0
         buffered = self.buffered
         if buffered > self._stats.send_buffer_high_water:
             self._stats.send_buffer_high_water = buffered
@@ -535,19 +540,6 @@ class Outbox:
             # Headers and masks take room, too: the next message looks anew.
             self._headroom = 0
         return self._shown
-
-    def left_alone(self, size: int) -> bool:
-        """All that was shown has left, if that was one message and nothing else waits."""
-        if size != self._alone or not size:
-            return False
-        self._alone = 0
-        self._stats.bytes_sent += size
-        self._sent += size
-        self._shown, self._shown_size = _NOTHING, 0
-        self._marks.clear()
-        self.waiting = False
-        self.can_send = self.can_send_part = True
-        return True
 
     def left(self, size: int) -> list[Ping | str]:
         """The first ``size`` of the shown bytes have left; returns whose last byte was there."""
