@@ -160,82 +160,87 @@ class Server:
 
 
 class Party:
-    """A contender's processes; after they stalled, they are started again.
+    """A contender's processes, for one workload.
 
-    :param patience: seconds that a workload may take.
+    What they did before would be measured, too: glibc's allocator, for one, takes large pieces
+    from the system until the first of them is given back whole, and keeps them from then on.
+
+    :param patience: seconds that the workload may take.
     """
 
-    def __init__(self, contender: Contender, patience: float) -> None:
+    def __init__(self, contender: Contender, workload: Workload, patience: float) -> None:
+        """Start them, and do not wait for them."""
         self.contender: Final = contender
+        self._workload: Final = workload
         self._patience: Final = patience
-        self.start()
+        self._server: Final = Server(contender)
+        is_pair = workload.kind not in CROWDS
+        self._client: Final = Child(contender, "client") if is_pair else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def start(self) -> None:
-        """Start both processes, and do not wait for them."""
-        self._server = Server(self.contender)
-        self._client = Child(self.contender, "client")
-
-    def end(self) -> None:
-        """End both processes."""
-        self._client.end()
+        """End them."""
+        if self._client is not None:
+            self._client.end()
         self._server.end()
 
     def wait(self) -> None:
-        """Wait until both processes are ready.
+        """Wait until they are ready.
 
         :raises Stalled, Failed: they are never.
         """
-        _ = self._client.hello, self._server.ports
+        _ = self._server.ports
+        if self._client is not None:
+            _ = self._client.hello
 
-    def can(self, workload: Workload) -> bool:
+    @property
+    def can(self) -> bool:
         """Whether the library can do it at all."""
-        self.wait()
-        threads = workload.crowd if self.contender.runtime == "sync" else 0
-        return workload.mode in self._server.ports and threads <= MOST_THREADS
+        threads = self._workload.crowd if self.contender.runtime == "sync" else 0
+        return self._workload.mode in self._server.ports and threads <= MOST_THREADS
 
-    def measure(self, workload: Workload) -> Sample:
+    def measure(self) -> Sample:
         """Do it once.
 
-        :raises Stalled: it does not end, and was ended.
+        :raises Stalled: it does not end.
         :raises Failed: a process has died.
         """
+        self.wait()
+        if self._client is not None and self._workload.takes_turns:
+            share_a_core(self._server.pid, self._client.pid)
         try:
-            if workload.kind == "memory":
-                with Server(self.contender) as fresh:
-                    return self._crowd(workload, fresh)
-            if workload.kind in CROWDS:
-                return self._crowd(workload, self._server)
-            return self._pair(workload)
-        except (OSError, Stalled, Failed) as error:
-            self.end()
-            self.start()
-            if isinstance(error, OSError):
-                raise Failed(str(error)) from error
-            raise
+            return self._crowd() if self._client is None else self._pair(self._client)
+        except OSError as error:
+            raise Failed(str(error)) from error
 
-    def _pair(self, workload: Workload) -> Sample:
-        kind, size, times, _, deflate, _ = workload
-        port = self._server.ports[workload.mode]
+    def _pair(self, client: Child) -> Sample:
+        kind, size, times, _, deflate, _ = self._workload
+        port = self._server.ports[self._workload.mode]
         order = Order(kind, size, times, port, self._server.pid, deflate)
-        self._client.tell(order._asdict())
-        return per_message(Taken(**self._client.hear(self._patience)), times)
+        client.tell(order._asdict())
+        return per_message(Taken(**client.hear(self._patience)), times)
 
-    def _crowd(self, workload: Workload, server: Server) -> Sample:
+    def _crowd(self) -> Sample:
+        workload = self._workload
         crowd = Crowd(
-            server.ports[workload.mode],
+            self._server.ports[workload.mode],
             size=workload.size or 16,
             raw=self.contender.is_raw,
             deflate=workload.deflate,
             patience=self._patience,
         )
         with crowd:
-            return CROWD_WORK[workload.kind](crowd, server, workload)
+            return CROWD_WORK[workload.kind](crowd, self._server, workload)
+
+
+def share_a_core(*processes: int) -> None:
+    """Let them run on one core, all of their threads: to wake another one is not their cost."""
+    core = {max(os.sched_getaffinity(0))}
+    for process in processes:
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), core)
 
 
 def per_message(taken: Taken, count: int) -> Sample:

@@ -33,6 +33,10 @@ PURE: Final = "Python"
 
 READY: Final = b"ready"
 
+WARM_UP: Final = 100
+"""Messages at least before any is measured: so many of 1 MiB it takes until TCP's windows have
+grown, and memory is used again that was asked of the system."""
+
 _LOOK: Final = 0.003
 _MOST_LOOKS: Final = 50
 
@@ -59,7 +63,7 @@ class Order(NamedTuple):
     @property
     def plan(self) -> Iterator[tuple[int, bool]]:
         """How many messages, and whether they are measured: the first ones warm up."""
-        yield max(1, self.times // 10), False
+        yield max(WARM_UP, self.times // 10), False
         yield self.times, True
 
 

@@ -53,24 +53,38 @@ def compare(
         if number and passed * (number + 1) / number > seconds:
             print(f"{number} rounds are what there is time for.")
             break
-        with ExitStack() as stack:
-            parties = [stack.enter_context(Party(each, patience)) for each in everybody]
-            # While one is measured, no other shall still be starting.
-            for party in parties:
-                with suppress(Stalled, Failed):
-                    party.wait()
-            for name, workload in workloads.items():
-                print(f"round {number + 1}: {name}", flush=True)
-                for party in parties:
-                    who = party.contender.name
-                    tried = not results.problem(who, name)
-                    results.add(who, name, attempt(party, workload) if tried else None)
+        for name, workload in workloads.items():
+            print(f"round {number + 1}: {name}", flush=True)
+            for who, outcome in _once(results, everybody, name, workload, patience):
+                results.add(who, name, outcome)
 
 
-def attempt(party: Party, workload: Workload) -> Outcome:
+def _once(
+    results: Results,
+    everybody: Sequence[Contender],
+    name: str,
+    workload: Workload,
+    patience: float,
+) -> Iterator[tuple[str, Outcome]]:
+    """A workload, done once by everybody, each with processes that have done nothing before."""
+    with ExitStack() as stack:
+        parties = {
+            each: stack.enter_context(Party(each, workload, patience))
+            for each in everybody
+            if not results.problem(each.name, name)
+        }
+        # While one is measured, no other shall still be starting.
+        for party in parties.values():
+            with suppress(Stalled, Failed):
+                party.wait()
+        for each in everybody:
+            yield each.name, attempt(parties[each]) if each in parties else None
+
+
+def attempt(party: Party) -> Outcome:
     """Measure once, whatever happens."""
     try:
-        return party.measure(workload) if party.can(workload) else None
+        return party.measure() if party.can else None
     except Stalled:
         problem = STALLS
     except Failed as error:

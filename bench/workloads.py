@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from bench.roles import PIECE
+
 KIB: Final = 2**10
 MIB: Final = 2**20
 
@@ -43,6 +45,13 @@ class Workload(NamedTuple):
         modes = {"up": "sink", "down": "source", "broadcast": "broadcast"}
         return "deflate" if self.deflate else modes.get(self.kind, "echo")
 
+    @property
+    def takes_turns(self) -> bool:
+        """Whether only one of both processes has something to do at a time: a message that goes
+        in one piece is sent before it is received.
+        """
+        return self.kind == "ping-pong" and self.size <= PIECE
+
     def scaled(self, scale: float) -> Workload:
         """The same with fewer messages, or connections if it is about these."""
         times = max(1, round(self.times * scale))
@@ -51,7 +60,6 @@ class Workload(NamedTuple):
 
 
 WORKLOADS: Final = [
-    # First, while servers are fresh.
     Workload("memory", 0, 1000, crowd=1000, quick=True),
     Workload("memory", 0, 1000, crowd=1000, deflate=True, quick=True),
     Workload("ping-pong", 16, 6000, quick=True),

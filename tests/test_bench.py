@@ -159,10 +159,10 @@ def test_ours_takes_part_in_everything(
     if contender.missing:
         pytest.skip(f"no {', '.join(contender.missing)}")
     monkeypatch.setattr(measure, "REST", 0.01)
-    with Party(contender, patience=60.0) as party:
-        for workload in kinds():
-            assert party.can(workload)
-            found = party.measure(workload)
+    for workload in kinds():
+        with Party(contender, workload, patience=60.0) as party:
+            assert party.can
+            found = party.measure()
             assert found.keys() in (
                 {"kib"},
                 {"wall", "client", "server"},
