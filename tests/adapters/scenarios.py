@@ -1593,6 +1593,37 @@ async def a_reset_that_is_met_by_a_send_is_told(runtime: Runtime) -> None:
         assert isinstance(reason.error, ConnectionResetError)
 
 
+@scenario
+async def last_words_are_received_though_a_send_meets_the_reset_behind_them(
+    runtime: Runtime,
+) -> None:
+    words = [letter * 1000 for letter in "abcde"]
+    goodbye = frame(CLOSE, (4000).to_bytes(2, "big") + b"bye", masked=False)
+
+    def peer(sock: socket.socket) -> None:
+        # Else what it says could wait until what it said before is acknowledged.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        shake_as_server(sock)
+        go_on.wait(10)
+        said = [frame(FIN | TEXT, word.encode(), masked=False) for word in words]
+        sock.sendall(b"".join(said) + goodbye)
+        reset(sock)
+        gone.set()
+
+    go_on, gone = threading.Event(), threading.Event()
+    # So that one read does not bring all of it.
+    async with raw_server(runtime, peer) as url, runtime.connect(url, read_size=1024) as client:
+        go_on.set()
+        # No turn is given: so it is the send that meets it, where reading takes one.
+        gone.wait(10)
+        with suppress(ConnectionClosed):
+            await client.send("too late")
+        assert [await client.recv() for _ in words] == words
+        reason = await receive_close(client)
+        assert (reason.cause, reason.code, reason.reason) == (Cause.PEER_CLOSED, 4000, "bye")
+        assert await client.wait_closed() == reason
+
+
 def _half_open(said: bytes, name: str) -> Scenario:
     async def run(runtime: Runtime) -> None:
         def peer(sock: socket.socket) -> None:

@@ -176,6 +176,14 @@ class Peer:
         """End this side of the stream (FIN), and keep on reading."""
         self._sock.shutdown(socket.SHUT_WR)
 
+    def say_and_reset(self, *events: Event) -> None:
+        """Say something that the other side's kernel takes at once, and vanish with a RST."""
+        # Else it could wait until what was said before is acknowledged.
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        data = b"".join(map(self._frames.send, events))
+        assert self._sock.send(data) == len(data)
+        self.reset()
+
     def reset(self) -> None:
         """Vanish with a RST."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

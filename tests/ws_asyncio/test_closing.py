@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Self
 
 import pytest
 from tests.ws_asyncio.peers import (
@@ -166,6 +167,69 @@ async def test_a_reset_is_told_with_its_error() -> None:
             await client.recv()
         assert caught.value.reason.cause is Cause.TRANSPORT_ERROR
         assert isinstance(caught.value.__cause__, ConnectionResetError)
+
+
+LAST_WORDS = TextMessage(data="last"), TextMessage(data="words")
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_last_words_are_received_whoever_meets_the_reset(key: str | None) -> None:
+    """Who sends alone, or the transport: that writes what has a key, on uvloop a little later."""
+    async with client_and_peer(overflow="replace") as (client, peer):
+        peer.say_and_reset(*LAST_WORDS, CloseConnection(code=4000, reason="bye"))
+        await client.send("too late", key=key)
+        assert [await client.recv(), await client.recv()] == ["last", "words"]
+        reason = await client.wait_closed()
+        assert (reason.cause, reason.code, reason.reason) == (Cause.PEER_CLOSED, 4000, "bye")
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_behind_last_words_without_a_close_frame_the_reset_is_told(key: str | None) -> None:
+    async with client_and_peer(overflow="replace") as (client, peer):
+        peer.say_and_reset(*LAST_WORDS)
+        await client.send("too late", key=key)
+        assert [await client.recv(), await client.recv()] == ["last", "words"]
+        with pytest.raises(ConnectionClosed) as caught:
+            await client.recv()
+        assert caught.value.reason.cause is Cause.TRANSPORT_ERROR
+        assert isinstance(caught.value.__cause__, ConnectionResetError)
+
+
+@pytest.mark.parametrize("number", [-1, None])
+async def test_a_socket_that_its_transport_has_closed_is_not_read(number: int | None) -> None:
+    """Its number may be another socket's by now."""
+    async with client_and_peer() as (client, peer):
+        transport = client._transport
+        assert transport is not None
+        client._transport = _Closed(transport, number)  # type: ignore[assignment]
+        peer.say_and_reset(*LAST_WORDS)
+        client._on_lost(ConnectionResetError("told by the transport"))
+        assert client.stats.messages_received == 0
+        transport.abort()
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+
+
+class _Closed:
+    """A transport that has closed its socket.
+
+    :param number: what the socket gives for its own; None: there is no socket.
+    """
+
+    def __init__(self, transport: asyncio.Transport, number: int | None) -> None:
+        self._transport = transport
+        self._number = number
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+    def get_extra_info(self, name: str) -> Self | None:
+        assert name == "socket"
+        return None if self._number is None else self
+
+    def fileno(self) -> int:
+        assert self._number is not None
+        return self._number
 
 
 @pytest.mark.parametrize("verb", ["recv", "ping", "wait_closed"])

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from tests.adapters.rawpeers import read_to_end, shake_as_server
 from tests.leaks import AFTERMATH, open_sockets
+from tests.wscore.rawpeer import CLOSE, FIN, TEXT, frame
 
 from ws_sync import Server, WebSocket, _helper, accept, connect, serve
 from wscore import Cause, ConcurrencyError, ConnectionClosed, State, WebSocketTimeout
@@ -289,6 +290,41 @@ def test_keepalive_ends_a_connection_on_which_nobody_waits() -> None:
         assert client.close_reason.cause is Cause.PING_TIMEOUT
         client.wait_closed(timeout=SECONDS)
         playing.result(SECONDS)
+
+
+def send_alone(websocket: WebSocket) -> None:
+    assert websocket._send_shortly("too late")
+
+
+def send_at_length(websocket: WebSocket) -> None:
+    websocket._send_now("too late", None, None)
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("send", [send_alone, send_at_length])
+def test_last_words_are_received_though_a_send_meets_that_the_peer_is_gone(
+    send: Callable[[WebSocket], None], closes: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    words = [letter * 1000 for letter in "abcde"]
+    said = b"".join(frame(FIN | TEXT, word.encode(), masked=False) for word in words)
+    with theirs, ThreadPoolExecutor(1) as thread:
+        connecting = thread.submit(connect, "ws://example.com/", sock=ours, read_size=1024)
+        shake_as_server(theirs)
+        client = connecting.result(SECONDS)
+        # So that it is not the helper that meets it, which would read first.
+        with client._guard:
+            theirs.sendall(said)
+            if closes:
+                theirs.sendall(frame(CLOSE, (4000).to_bytes(2, "big") + b"bye", masked=False))
+            theirs.close()
+            send(client)
+    assert [client.recv(timeout=SECONDS) for _ in words] == words
+    reason = client.wait_closed(timeout=SECONDS)
+    if closes:
+        assert (reason.cause, reason.code, reason.reason) == (Cause.PEER_CLOSED, 4000, "bye")
+    else:
+        assert isinstance(reason.error, BrokenPipeError)
 
 
 # ----------------------------------------------------------------------------- servers

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from tests.wscore.carried import Closing, Peer, Socket, Stream, Wire
 from tests.wscore.kernel import Kernel
 from tests.wscore.rawpeer import BINARY, FIN, frame
 
-from wscore import Cause, Config, Connection, Role, codec, send_some
+from wscore import (
+    Cause,
+    Config,
+    Connection,
+    ConnectionClosed,
+    Message,
+    Role,
+    codec,
+    send_some,
+)
 
 KIB = 1024
 
@@ -271,6 +281,88 @@ def test_the_runtime_may_wait_for_another_object() -> None:
     ends.kernel.settle()
     assert reading.result()
     assert ends.connection.take_message(now=0.0) == "hello"
+
+
+# ------------------------------------------------- what is left of what has failed
+
+
+def all_of(connection: Connection) -> list[Message]:
+    """The messages that can be taken."""
+    messages = []
+    with suppress(ConnectionClosed):
+        while (message := connection.take_message(now=0.0)) is not None:
+            messages.append(message)
+    return messages
+
+
+@pytest.mark.parametrize("broken", [None, ConnectionResetError("by peer")])
+def test_the_rest_is_read_in_as_many_pieces_as_there_are(broken: OSError | None) -> None:
+    ends = Ends(Config(read_size=KIB))
+    said = ["x" * 700, "y" * 700, "z" * 700]
+    ends.peer.say(*said)
+    ends.wire.broken = broken
+    ends.socket.read_rest()
+    assert ends.wire.reads == 4
+    assert all_of(ends.connection) == said
+    # What reading raises is nobody's concern any more.
+    assert ends.connection.close_reason is None
+
+
+def test_the_end_behind_the_rest_is_not_told(ends: Ends) -> None:
+    ends.peer.say("last words")
+    ends.wire.coming += [b"", b"never read"]
+    ends.socket.read_rest()
+    assert ends.wire.coming == [b"never read"]
+    assert all_of(ends.connection) == ["last words"]
+    assert ends.connection.close_reason is None
+
+
+def test_no_more_of_the_rest_is_read_than_is_wanted() -> None:
+    ends = Ends(Config(max_queue=1, control_look_ahead=0))
+    ends.peer.say("one")
+    ends.peer.say("two")
+    ends.socket.read_rest()
+    assert ends.wire.reads == 1
+    ends.connection.abort(now=0.0)
+    ends.socket.read_rest()
+    assert ends.wire.reads == 1
+
+
+def test_a_large_message_may_be_in_the_rest() -> None:
+    ends = Ends(Config(max_message_size=4 * KIB * KIB))
+    body = bytes(range(256)) * 4 * KIB
+    data = frame(FIN | BINARY & 0x0F, body, masked=True)
+    ends.wire.coming += [data[:200_000], data[200_000:]]
+    ends.kernel.run(ends.socket.read())
+    ends.socket.read_rest()
+    assert ends.connection.take_message(now=0.0) == body
+
+
+def test_who_talks_on_behind_a_failure_is_not_listened_to_for_ever() -> None:
+    ends = Ends(Config(read_size=256 * KIB))
+    ends.connection.close(now=0.0)
+    chunk = bytes(256 * KIB)
+    ends.wire.coming += [frame(BINARY | FIN, chunk, masked=True)] * 100
+    ends.socket.read_rest()
+    assert ends.connection.stats.bytes_received == 4 * KIB * KIB
+
+
+@pytest.mark.parametrize("by_us", [True, False])
+def test_nothing_is_left_of_a_socket_that_is_closed(ends: Ends, by_us: bool) -> None:
+    """Its number may be another socket's by now."""
+    ends.peer.say("for whom?")
+    if by_us:
+        ends.kernel.run(ends.socket.abort())
+    else:
+        ends.wire.number = -1
+    ends.socket.read_rest()
+    assert ends.wire.reads == 0
+
+
+def test_nothing_is_left_of_a_stream(ends: Ends) -> None:
+    ends.peer.say("last words")
+    ends.stream.read_rest()
+    assert ends.wire.reads == 0
 
 
 # ------------------------------------------------------------------- several buffers

@@ -724,6 +724,90 @@ def test_what_was_read_counts_though_what_was_to_be_written_first_fails(
         assert isinstance(reason.error, ConnectionResetError)
 
 
+def the_writer_waits(scene: Scene) -> None:
+    scene.wire.room = 3
+    scene.kernel.run(scene.websocket.send("too late"))
+
+
+def nothing_was_settled(scene: Scene) -> None:
+    scene.wire.room = 0
+    scene.websocket._connection.send("too late", now=0.0)
+
+
+MEETINGS: dict[str, tuple[Callable[[Scene], object], Callable[[Scene], Any] | None]] = {
+    "a send": (lambda _: None, lambda scene: scene.websocket.send("too late")),
+    "a send at length": (lambda _: None, lambda scene: scene.websocket.send("late", key="k")),
+    "what is settled": (lambda _: None, lambda scene: scene.websocket.pong()),
+    "the writer": (the_writer_waits, None),
+    "the receiver": (nothing_was_settled, None),
+}
+"""What comes before a failure, and what meets it, unless that goes on by itself."""
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("meeting", MEETINGS)
+def test_last_words_are_received_whoever_meets_the_failure(
+    stage: MakeScene, meeting: str, closes: bool
+) -> None:
+    before, meet = MEETINGS[meeting]
+    scene = stage(Config(read_size=1024, overflow="replace"))
+    before(scene)
+    said = ["x" * 700, "y" * 700, "z" * 700]
+    for text in said:
+        scene.peer.connection.send(text, now=0.0)
+    if closes:
+        scene.peer.connection.close(4000, "bye", now=0.0)
+    scene.peer.write()
+    # As Linux has it: an error is told once.
+    scene.wire.coming.append(b"")
+    scene.wire.error = ConnectionResetError("by peer")
+    if meet is not None:
+        scene.kernel.run(meet(scene))
+    for text in said:
+        assert scene.kernel.run(scene.websocket.recv()) == text
+    with pytest.raises(ConnectionClosed) as caught:
+        scene.kernel.run(scene.websocket.recv())
+    reason = caught.value.reason
+    if closes:
+        assert (reason.cause, reason.code, reason.reason) == (Cause.PEER_CLOSED, 4000, "bye")
+    else:
+        assert (reason.cause, reason.code) == (Cause.TRANSPORT_ERROR, 1006)
+        assert caught.value.__cause__ is scene.wire.error
+    assert scene.carried.ended
+    assert scene.kernel.now == 0
+
+
+def test_a_receiver_that_waits_gets_the_last_words_though_a_send_meets_the_failure(
+    stage: MakeScene,
+) -> None:
+    scene = stage()
+
+    async def send_first_in_the_turn() -> None:
+        await until(lambda: scene.wire.error is not None)
+        await scene.websocket.send("too late")
+
+    sending = scene.kernel.start(send_first_in_the_turn())
+    receiving = recv(scene)
+    scene.peer.say("last words")
+    scene.wire.error = ConnectionResetError("by peer")
+    scene.kernel.settle()
+    sending.result()
+    assert receiving.result() == "last words"
+
+
+def test_what_is_no_failure_of_the_system_says_nothing_about_the_rest(stage: MakeScene) -> None:
+    scene = stage()
+
+    async def fail() -> bool:
+        raise MemoryError
+
+    scene.socket.read = fail  # type: ignore[method-assign]
+    scene.peer.say("never read")
+    scene.let_read()
+    assert isinstance(why(scene).error, MemoryError)
+    assert scene.wire.reads == 0
+
+
 def test_a_read_that_is_cancelled_may_have_handed_something_over(stage: MakeScene) -> None:
     scene = stage()
     connection = scene.websocket._connection

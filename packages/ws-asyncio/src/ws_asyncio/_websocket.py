@@ -40,6 +40,7 @@ from wscore import (
     as_parts,
     each_part,
     is_whole,
+    receive_rest,
 )
 
 __all__ = ["WebSocket", "tls_options"]
@@ -407,6 +408,8 @@ class WebSocket(Facts):
         self._settle()
 
     def _on_lost(self, error: Exception | None) -> None:
+        if isinstance(error, OSError):
+            self._read_rest()
         self._transport = self._socket = None
         self._gone = True
         self._connection.transport_lost(error, now=self._now())
@@ -414,6 +417,25 @@ class WebSocket(Facts):
             self._timer.cancel()
             self._timer = None
         self._settle()
+
+    def _read_rest(self) -> None:
+        """Take in what the system received before writing failed, if the socket is still there.
+
+        Transports of asyncio and of uvloop close it only behind ``connection_lost``, and what they
+        give for it has no number from then on: that could be another socket's. What a transport
+        over TLS has not read is lost with it.
+        """
+        number, transport = self._socket, self._transport
+        if number is None or transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() == number:
+            receive_rest(
+                self._connection,
+                lambda buffer: os.readv(number, [buffer]),
+                _scratch.buffer,
+                now=self._now(),
+            )
 
     def _wake(self) -> None:
         for waiter, ready in self._waiters.items():
@@ -507,6 +529,7 @@ class WebSocket(Facts):
             except OSError as error:
                 # The transport would meet another one: this has been told once and for all.
                 connection.sent_alone(frame, 0, now=now)
+                self._read_rest()
                 connection.transport_lost(error, now=now)
                 self._settle()
                 return True

@@ -94,7 +94,7 @@ class Driven(Facts):
                     stream.read(connection)
                     self._blocked = not stream.write(connection)
             except OSError as error:
-                connection.transport_lost(error, now=time.monotonic())
+                stream.lose(connection, error)
             self._obey(stream)
             self._call_for_help()
         for waker, ready in self._waiters.items():
@@ -218,7 +218,7 @@ class Driven(Facts):
             try:
                 only_messages = self._stream.read(self._connection)
             except OSError as error:
-                self._connection.transport_lost(error, now=time.monotonic())
+                self._stream.lose(self._connection, error)
         if not only_messages or self._blocked or self._waiters or self._followers:
             self._settle()
 

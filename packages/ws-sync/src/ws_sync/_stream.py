@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from wscore import Connection, send_some
+from wscore import Connection, receive_rest, send_some
 
 __all__ = ["SecureStream", "Stream"]
 
@@ -67,7 +67,7 @@ class Stream:
         connection.sent_alone(frame, sent, now=now)
         if failure is not None:
             # To write again would meet another one: this has been told once and for all.
-            connection.transport_lost(failure, now=now)
+            self.lose(connection, failure)
         return sent == len(frame)
 
     def read(self, connection: Connection) -> bool:
@@ -92,6 +92,12 @@ class Stream:
             return connection.receive_data(buffer[:received], now=now)
         connection.received(received, now=now)
         return False
+
+    def lose(self, connection: Connection, error: OSError) -> None:
+        """Reading or writing has failed; of the peer's last words nothing is lost for that."""
+        now = time.monotonic()
+        receive_rest(connection, self.sock.recv_into, _scratch.buffer, now=now)
+        connection.transport_lost(error, now=now)
 
     def end_write(self) -> None:
         """Say that nothing more will be written."""
@@ -187,6 +193,10 @@ class SecureStream(Stream):
             if not data:
                 break
         return False
+
+    def lose(self, connection: Connection, error: OSError) -> None:
+        """Reading or writing has failed; what is left is encrypted, and lost with it."""
+        connection.transport_lost(error, now=time.monotonic())
 
     def end_write(self) -> None:
         """Nothing: TLS cannot end one side alone."""

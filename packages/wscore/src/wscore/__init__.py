@@ -11,7 +11,7 @@ from ._arrival import Arrival
 from ._backoff import Backoff, Reconnector
 from ._broadcast import broadcast
 from ._caller_driven import CallerDriven
-from ._carrier import Carrier, SocketCarrier, StreamCarrier, send_some
+from ._carrier import Carrier, SocketCarrier, StreamCarrier, receive_rest, send_some
 from ._close import Cause, CloseBy, CloseCode, CloseFrame, CloseReason, check_close_code
 from ._config import Config, ConfigOptions, Deflate, Overflow
 from ._connection import TRANSITIONS, Connection, Role, State, Transport
@@ -124,5 +124,6 @@ __all__ = [
     "each_part",
     "is_whole",
     "only_closed",
+    "receive_rest",
     "send_some",
 ]

@@ -274,7 +274,7 @@ class CallerDriven(Driven):
             if not carrier.write_alone(frame, now):
                 self._settle()
         except OSError as error:
-            self._fail(error)
+            self._fail(carrier, error)
         return True
 
     def _send_now(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from ._connection import Connection
 
-__all__ = ["Carrier", "SocketCarrier", "StreamCarrier", "send_some"]
+__all__ = ["Carrier", "SocketCarrier", "StreamCarrier", "receive_rest", "send_some"]
 
 
 class Carrier(Protocol):
@@ -65,6 +65,12 @@ class Carrier(Protocol):
 
     def interrupt_read(self) -> None:
         """Let whoever waits in :meth:`read` come back, if it is shared. Any task."""
+        ...
+
+    def read_rest(self) -> None:
+        """Hand to the connection what was received before the stream failed, as far as that can
+        be had without waiting. Any task.
+        """
         ...
 
     async def end_write(self) -> None:
@@ -143,6 +149,10 @@ class StreamCarrier(Carrier, Stream):
 
     def interrupt_read(self) -> None:
         """Whoever waits is the connection's own task, which has nothing else to do."""
+        return
+
+    def read_rest(self) -> None:
+        """Nothing: a stream gives nothing without waiting, and nothing at all once it failed."""
         return
 
 
@@ -307,6 +317,13 @@ class SocketCarrier(Carrier, Readiness):
         if self._is_awaited:
             self._notify_closing(self._awaited)
 
+    def read_rest(self) -> None:
+        """Hand to the connection what the system received before the socket failed."""
+        # If somebody else has closed it, its number may be another socket's by now.
+        if self._awaited.fileno() >= 0:
+            receive = self._socket.recv_into
+            receive_rest(self._connection, receive, self._scratch.buffer, now=self._now())
+
     async def close(self) -> None:
         """Close it: there is nothing that would take time."""
         await self.abort()
@@ -338,6 +355,42 @@ def send_some(sock: Socket, buffers: Sequence[bytes | memoryview]) -> int:
     sent: int = send_together(buffers[:_MAX_BUFFERS])
     return sent
 
+
+def receive_rest(
+    connection: Connection,
+    receive: Callable[[memoryview], int],
+    scratch: memoryview,
+    *,
+    now: float,
+) -> None:
+    """Hand to the connection what a socket received before writing to it failed.
+
+    For whoever is about to say :meth:`Connection.transport_lost`. A peer that has said goodbye and
+    does not read on resets the connection. Then writing fails at once, but what came before the
+    reset can still be read where the system keeps it, as Linux does (RFC 9293 section 3.10.7.4
+    would have it flushed): the last messages, and the Close frame that says why.
+
+    Only as much as the connection wants is read, and 4 MiB at most. The end of the stream is not
+    told, nor what reading raises: the reason is what failed first, unless a Close frame came.
+
+    :param receive: reads into a buffer without waiting, as ``recv_into`` of a socket does. The
+        caller knows that the socket is still its own.
+    :param scratch: a buffer for that, since what is kept is copied.
+    :param now: the time, in seconds.
+    """
+    left = _MAX_REST
+    with suppress(OSError):
+        while size := min(connection.want_read, left):
+            received = receive(scratch[:size])
+            if not received:
+                break
+            connection.receive_data(scratch[:received], now=now)
+            left -= received
+
+
+_MAX_REST = 4 * 1024 * 1024
+"""Bytes that are read at one go of a socket that has failed, while everybody waits. Messages are
+wanted as far as the receive queue goes, which is less by default; pings would be for ever."""
 
 _MAX_BUFFERS = 64
 """Buffers that one system call takes; every system takes that many (IOV_MAX)."""

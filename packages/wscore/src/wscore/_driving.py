@@ -100,7 +100,10 @@ class Driven(Facts, Runtime):
         self._gone = True
         self._settle()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, carrier: Carrier, error: Exception) -> None:
+        """Reading or writing has failed; of the peer's last words nothing is lost for that."""
+        if isinstance(error, OSError):
+            carrier.read_rest()
         self._connection.transport_lost(self._what_failed(error), now=self._now())
         self._finish()
 
@@ -136,7 +139,7 @@ class Driven(Facts, Runtime):
             if not carrier.write_now():
                 self._let_write(carrier)
         except OSError as error:
-            self._fail(error)
+            self._fail(carrier, error)
 
     def _end(self, carrier: Carrier, end: Transport) -> None:
         if end is not Transport.END_WRITE:
@@ -208,7 +211,7 @@ class Driven(Facts, Runtime):
                 if connection.transport is Transport.END_WRITE and not carrier.write_ended:
                     await carrier.end_write()
             except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
-                self._fail(error)
+                self._fail(carrier, error)
             await self._to_write.wait()
 
     async def _read(self, carrier: Carrier) -> None:
@@ -241,7 +244,7 @@ class Driven(Facts, Runtime):
         try:
             only_messages = await carrier.read()
         except Exception as error:  # noqa: BLE001  (whatever a stream raises, it is broken)
-            self._fail(error)
+            self._fail(carrier, error)
         except BaseException:
             # Cancelled, it may have handed something over.
             self._settle()
