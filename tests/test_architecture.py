@@ -65,7 +65,7 @@ HANDSHAKE = "_handshake"
 LAYERS = (
     {"_lazy"},
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
-    {"_arrival", "_pace", "_runtime"},
+    {"_arrival", "_pace", "_runtime", "_watch"},
     {"_backoff", "_destination", "_proxy"},
     {"_backoff", "_destination", "_proxy"},
     {"_pure", "_codec"},

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import TracebackType, coroutine
 from typing import Any, Final, Generic, Self, TypeVar, TypeVarTuple
 
-from wscore import CallerDriven, Config, Connection, Role
+from wscore import CallerDriven, Config, Connection, Role, Watch
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -182,12 +182,28 @@ class Group:
         return self.cancel_scope.__exit__(exc_type, exc, traceback)
 
 
+class Variable:
+    """What has a value in each run of the runtime."""
+
+    def __init__(self) -> None:
+        self._values: list[Watch] = []
+
+    def get(self) -> Watch:
+        if not self._values:
+            raise LookupError
+        return self._values[-1]
+
+    def set(self, value: Watch, /) -> None:
+        self._values.append(value)
+
+
 class Kernel:
     """The runtime, and its clock.
 
     :ivar now: the time, in seconds.
     :ivar turns: how many there were.
     :ivar running: the task whose step it is.
+    :ivar watch: that of this run.
     :ivar children: the tasks of groups: what they raise is a mistake of ours.
     """
 
@@ -197,6 +213,7 @@ class Kernel:
         self.now = 0.0
         self.turns = 0
         self.children: set[Task[Any]] = set()
+        self.watch: Final = Variable()
         self._tasks: list[Task[Any]] = []
 
     # -- what tests do
@@ -286,6 +303,7 @@ class Kernel:
         """An open connection of this runtime, which nothing carries yet."""
 
         class WebSocket(CallerDriven):
+            _watch_of_run = self.watch
             _event = staticmethod(Event)
             _lock = staticmethod(Lock)
             _cancel_scope = staticmethod(self.cancel_scope)

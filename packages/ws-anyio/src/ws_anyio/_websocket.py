@@ -11,9 +11,9 @@ from typing import Final
 
 import anyio
 from anyio.abc import AsyncResource
-from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
+from anyio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
 
-from wscore import CallerDriven, Connection
+from wscore import CallerDriven, Connection, Watch
 
 from ._stream import Wire, carrier_of
 
@@ -38,6 +38,7 @@ class WebSocket(CallerDriven, AsyncResource):
     send either did not start or completes. Every method that waits is a checkpoint.
     """
 
+    _watch_of_run = RunVar[Watch]("ws_anyio.watch")
     _event = staticmethod(anyio.Event)
     _lock = staticmethod(anyio.Lock)
     _cancel_scope = staticmethod(anyio.CancelScope)

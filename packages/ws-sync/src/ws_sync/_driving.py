@@ -18,7 +18,7 @@ from typing import Final
 
 from wscore import Connection, Facts, Transport, WebSocketTimeout
 
-from ._helper import Wish, look_after
+from ._helper import Wish, look_after, look_later
 from ._stream import Stream
 from ._waiting import Waker, my_waker
 
@@ -227,8 +227,13 @@ class Driven(Facts):
         for waker in self._waiters:
             waker.wake()
             return
-        if self._stream is not None and (self._blocked or not self._known_busy):
+        if self._stream is None:
+            return
+        if self._blocked:
             self._ask_for_help()
+        elif not self._known_busy:
+            self._known_busy = True
+            look_later(self)
 
     # What the helper calls.
 
@@ -237,8 +242,8 @@ class Driven(Facts):
             self._asked = False
             if self._stream is None or self._ending:
                 return None, Wish(math.inf, 0, False)
-            # Whoever has driven since the last look may have to again, in a moment.
-            self._known_busy = self._seen_drives != self._drives
+            # Whoever has driven since the last look, and has left, may have to again in a moment.
+            self._known_busy = self._seen_drives != self._drives and self._driver is None
             self._seen_drives = self._drives
             needs = 0 if self._driver is not None else self._needs()
             if self._known_busy:

@@ -2,8 +2,8 @@
 
 There is at most one in a process, however many connections there are. It keeps their deadlines,
 writes what a socket did not take, and reads for connections that nobody has received on for a
-while, so that pings are answered and a Close is seen. A connection that is received on again and
-again does not wake it: once it knows of such a connection, it looks only now and then.
+while, so that pings are answered and a Close is seen. Whoever has just received is likely to come
+back soon, and does not wake it: it looks at all of these together, now and then.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ import time
 from collections import deque
 from typing import Final, NamedTuple, Protocol
 
+from wscore import HANDOVER
+
 from ._waiting import Waker, remaining
 
-__all__ = ["Helped", "Wish", "look_after"]
-
-HANDOVER = 0.02
-"""Seconds after which it reads for a connection: pings are to be answered soon, and whoever
-receives again and again is to be left alone."""
+__all__ = ["Helped", "Wish", "look_after", "look_later"]
 
 
 class Wish(NamedTuple):
@@ -69,8 +67,10 @@ class Helper:
         self._scheduled: Final[dict[Helped, tuple[float, int]]] = {}
         self._by_number: Final[dict[int, Helped]] = {}
         self._sockets: Final[dict[Helped, tuple[socket.socket, int]]] = {}
-        self._busy: Final[set[Helped]] = set()
+        # Who may come back soon; when to look at them, and whether there is such a time.
+        self._later: Final[deque[Helped]] = deque()
         self._look_at = math.inf
+        self._looks = False
         self._counter: Final = itertools.count()
         self._waker: Final = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ)
@@ -83,6 +83,13 @@ class Helper:
         """Look at what the connection wants, soon; any thread."""
         self._asked.append(helped)
         self._waker.wake()
+
+    def ask_later(self, helped: Helped) -> None:
+        """Look at it in a while; any thread."""
+        self._later.append(helped)
+        # Else it looks behind that whether somebody has come meanwhile.
+        if not self._looks:
+            self._waker.wake()
 
     def _run(self) -> None:
         while True:
@@ -97,7 +104,7 @@ class Helper:
             while self._asked:
                 self._consider(self._asked.popleft())
             self._call_who_is_due()
-            self._look_at_the_busy()
+            self._look_at_who_left()
 
     def _call_who_is_due(self) -> None:
         now = time.monotonic()
@@ -110,29 +117,29 @@ class Helper:
                 helped._when_due()
                 self._consider(helped)
 
-    def _look_at_the_busy(self) -> None:
+    def _look_at_who_left(self) -> None:
         now = time.monotonic()
         if self._look_at <= now:
+            for _ in range(len(self._later)):
+                self._consider(self._later.popleft())
             self._look_at = math.inf
-            busy = [*self._busy]
-            self._busy.clear()
-            for helped in busy:
-                self._consider(helped)
+            self._looks = False
+        if self._later and not self._looks:
+            self._looks = True
+            self._look_at = now + HANDOVER
 
     def _consider(self, helped: Helped) -> None:
         sock, wish = helped._wish()
         self._watch(helped, sock, wish.events)
         if sock is None:
             self._schedule(helped, math.inf)
-            self._busy.discard(helped)
             helped._release()
             return
         deadline, _ = self._scheduled.get(helped, (math.inf, 0))
         if wish.deadline < deadline:
             self._schedule(helped, wish.deadline)
         if wish.is_busy:
-            self._busy.add(helped)
-            self._look_at = min(self._look_at, time.monotonic() + HANDOVER)
+            self._later.append(helped)
 
     def _schedule(self, helped: Helped, deadline: float) -> None:
         _, number = self._scheduled.pop(helped, (0.0, -1))
@@ -163,12 +170,21 @@ _starting = threading.Lock()
 
 def look_after(helped: Helped) -> None:
     """Have the helper look at what a connection wants, soon; any thread."""
+    _the_helper().ask(helped)
+
+
+def look_later(helped: Helped) -> None:
+    """Have the helper look at it in a while; any thread."""
+    _the_helper().ask_later(helped)
+
+
+def _the_helper() -> Helper:
     global _helper
     if _helper is None:
         with _starting:
             if _helper is None:
                 _helper = Helper()
-    _helper.ask(helped)
+    return _helper
 
 
 def _forget() -> None:

@@ -6,9 +6,9 @@ Policy is in :mod:`wscore`, and so is what every runtime has alike; here is only
 from __future__ import annotations
 
 import trio
-from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
+from trio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
 
-from wscore import CallerDriven, Connection
+from wscore import CallerDriven, Connection, Watch
 
 from ._stream import carrier_of
 
@@ -28,6 +28,7 @@ class WebSocket(CallerDriven, trio.abc.AsyncResource):
     send either did not start or completes. Every method that waits is a checkpoint.
     """
 
+    _watch_of_run = RunVar[Watch]("ws_trio.watch")
     _event = staticmethod(trio.Event)
     _lock = staticmethod(trio.Lock)
     _cancel_scope = staticmethod(trio.CancelScope)

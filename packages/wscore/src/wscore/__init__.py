@@ -40,7 +40,7 @@ from ._handshake import Tunnel
 from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
 from ._outbox import Prepared
-from ._pace import IN_A_ROW
+from ._pace import HANDOVER, IN_A_ROW
 from ._pings import ControlFrame, Latency, Ping
 from ._proxy import Proxy, choose_proxy
 from ._receiving import PartReceiver, Receiving
@@ -48,10 +48,12 @@ from ._runtime import Runtime
 from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
 from ._stats import FairShare, Stats
 from ._url import URL
+from ._watch import Watch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "HANDOVER",
     "IN_A_ROW",
     "TRANSITIONS",
     "URL",
@@ -113,6 +115,7 @@ __all__ = [
     "Stats",
     "StreamCarrier",
     "Transport",
+    "Watch",
     "WebSocketError",
     "WebSocketTimeout",
     "__version__",

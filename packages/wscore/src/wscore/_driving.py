@@ -17,14 +17,18 @@ from ._carrier import Carrier
 from ._close import CloseCode
 from ._connection import Connection, Transport
 from ._facts import Facts
-from ._pace import CALLS_A_TURN, HANDOVER
+from ._pace import CALLS_A_TURN
 from ._runtime import Event, Nudge, Runtime, TaskGroup
+from ._watch import Watch
 
 __all__ = ["Driven"]
 
 
 class Driven(Facts, Runtime):
     """A connection, its carrier, and the tasks that wait for it."""
+
+    # Since it is carried.
+    _watch: Watch
 
     def __init__(self, connection: Connection, now: Callable[[], float]) -> None:
         super().__init__(connection)
@@ -36,7 +40,6 @@ class Driven(Facts, Runtime):
         self._to_read: Final = Nudge(self._event)
         self._to_tend: Final = Nudge(self._event)
         self._to_hurry: Final = Nudge(self._event)
-        self._left: Final = Nudge(self._event)
         self._over: Final = self._event()
         self._wakes_at = math.inf
         # Where these tasks begin, while they may; and which of them have.
@@ -48,7 +51,10 @@ class Driven(Facts, Runtime):
         self._receiver: Callable[[], bool] | None = None
         self._received = self._event()
         self._someone_reads = False
-        self._receives = 0
+        # How often somebody began to; how often that was, when the watch was last told to look;
+        # and whether it has yet to.
+        self._receives = self._seen_receives = 0
+        self._is_watched = True
         # How many wait for what the peer says, and do not receive.
         self._listens = 0
         self._calls_left = 0
@@ -65,6 +71,7 @@ class Driven(Facts, Runtime):
         connection = self._connection
         self._carrier = carrier
         self._addresses = carrier.addresses
+        self._watch = Watch.of(self._watch_of_run)
         async with self._task_group() as group:
             self._group = group
             self._context = copy_context()
@@ -72,9 +79,14 @@ class Driven(Facts, Runtime):
                 # Whoever receives may have come before the carrier.
                 self._received.set()
                 self._settle()
-                await self._tend(carrier)
+                if carrier.is_shared:
+                    self._let_watch()
+                if not carrier.is_shared or self._listens:
+                    self._let_read()
+                await self._tend()
             finally:
                 self._group = None
+                self._watch.leave(self)
             group.cancel_scope.cancel()
         if connection.transport is Transport.CLOSE:
             # Whatever it says: the connection is at its end.
@@ -163,6 +175,12 @@ class Driven(Facts, Runtime):
             self._has_reader = True
             self._begin(self._group, self._read, self._carrier)
 
+    def _let_watch(self) -> None:
+        """Leave it to who receives to read, as long as somebody comes again and again."""
+        self._is_watched = True
+        self._seen_receives = self._receives
+        self._watch.add(self, now=self._now())
+
     def _begin(
         self,
         group: TaskGroup,
@@ -180,23 +198,37 @@ class Driven(Facts, Runtime):
         if self._carrier is not None:
             self._carrier.interrupt_read()
 
+    # What the watch calls.
+
+    @property
+    def _is_carried(self) -> bool:
+        return self._group is not None
+
+    def _keep_time(self) -> None:
+        self._to_tend.nudge()
+
+    def _look(self) -> bool:
+        if self._receives != self._seen_receives and not self._someone_reads:
+            self._seen_receives = self._receives
+            return True
+        self._is_watched = False
+        if not self._someone_reads:
+            self._let_read()
+        return False
+
     # The tasks of the connection.
 
-    async def _tend(self, carrier: Carrier) -> None:
-        """Keep the time until it is over. The other tasks begin when they are needed: of a short
-        connection, whose receiver reads and whose sender writes, that is never.
+    async def _tend(self) -> None:
+        """Keep the time until it is over. The other tasks begin when they are needed: of a
+        connection whose receiver reads and whose sender writes, that is never.
         """
-        connection, receives, looks_at = self._connection, -1, self._now()
+        connection, watch = self._connection, self._watch
         while not self._over.is_set():
-            if looks_at <= self._now():
-                if receives == self._receives or not carrier.is_shared or self._listens:
-                    self._let_read()
-                receives = self._receives
-                looks_at = math.inf if self._has_reader else self._now() + HANDOVER
+            looks_at = watch.look(self, now=self._now())
             self._wakes_at = min(connection.deadline, looks_at)
             with self._cancel_scope(deadline=self._wakes_at) as scope:
                 await self._to_tend.wait()
-            if scope.cancelled_caught:
+            if scope.cancelled_caught and connection.deadline <= self._now():
                 connection.handle_timeout(now=self._now())
                 self._settle()
 
@@ -221,21 +253,18 @@ class Driven(Facts, Runtime):
         has for a while, here. What was begun here is not handed back: the receiver waits for it.
         """
         while True:
+            receives = self._receives
             if self._someone_reads:
-                await self._left.wait()
+                await self._to_hurry.wait()
             elif self._connection.want_read:
                 await self._read_once(carrier)
                 if self._receiver is not None:
                     # Whoever receives reads the rest.
                     self._wake_receiver()
+                if carrier.is_shared and self._receives != receives and not self._listens:
+                    await self._to_hurry.wait()
             else:
                 await self._to_read.wait()
-            while carrier.is_shared and self._receives and not self._listens:
-                receives = self._receives
-                with self._cancel_scope(deadline=self._now() + HANDOVER):
-                    await self._to_hurry.wait()
-                if self._someone_reads or receives == self._receives:
-                    break
 
     async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> None:
         self._someone_reads = True
@@ -304,9 +333,9 @@ class Driven(Facts, Runtime):
     async def _until_received(self, ready: Callable[[], bool]) -> None:
         """Wait until something was received, and read it if nobody else does; it is not so yet."""
         self._receives += 1
-        while True:
-            self._receiver = ready
-            try:
+        try:
+            while True:
+                self._receiver = ready
                 carrier = self._carrier
                 if (
                     carrier is None
@@ -318,12 +347,14 @@ class Driven(Facts, Runtime):
                     await self._received.wait()
                 else:
                     await self._read_once(carrier, by_receiver=True)
-            finally:
-                self._receiver = None
-                if self._left.is_awaited:
-                    self._left.nudge()
-            if ready():
-                return
+                if ready():
+                    return
+        finally:
+            self._receiver = None
+            if not self._is_watched:
+                self._let_watch()
+            if self._listens:
+                self._let_read()
 
 
 _NOBODY: Final = Context()

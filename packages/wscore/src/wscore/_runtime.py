@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVarTuple
+from typing import Any, ClassVar, Protocol, Self, TypeVarTuple
+
+from ._watch import RunVariable
 
 __all__ = ["Event", "Lock", "Nudge", "Runtime"]
 
@@ -78,6 +80,9 @@ class Runtime(Protocol):
     They are members of the class, not of an object beside it, since most are called for each
     message: ``_checkpoint = staticmethod(trio.lowlevel.checkpoint)``.
     """
+
+    _watch_of_run: ClassVar[RunVariable]
+    """A ``RunVar`` without a default, made for this and nothing else."""
 
     @staticmethod
     def _event() -> Event:

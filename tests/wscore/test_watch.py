@@ -1,0 +1,189 @@
+"""One connection of an event loop looks after those whose receiver may be away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+from tests.wscore.carried import Peer, Socket, Wire
+from tests.wscore.kernel import Kernel, Task, Variable
+
+from wscore import CallerDriven, Watch
+
+
+class Watched:
+    """What a watch sees of a connection.
+
+    :ivar looks: how often it is to be looked at again; the looks at it so far.
+    :ivar asked: how often its task was told to ask.
+    """
+
+    def __init__(self, again: int = 0) -> None:
+        self.again = again
+        self.looks = self.asked = 0
+        self._is_carried = True
+
+    def _keep_time(self) -> None:
+        self.asked += 1
+
+    def _look(self) -> bool:
+        self.looks += 1
+        return self.looks <= self.again
+
+
+def test_who_comes_first_looks_after_all() -> None:
+    watch, first, second = Watch(), Watched(), Watched()
+    watch.add(first, now=1.0)
+    watch.add(second, now=1.01)
+    assert (first.asked, second.asked) == (1, 0)
+    assert watch.look(second, now=1.0) == math.inf
+    assert watch.look(first, now=1.0) == 1.02
+    assert watch.look(first, now=1.019) == 1.02
+    assert (first.looks, second.looks) == (0, 0)
+    assert watch.look(first, now=1.02) == 1.03
+    assert (first.looks, second.looks) == (1, 0)
+    assert watch.look(first, now=1.03) == math.inf
+    assert (first.looks, second.looks) == (1, 1)
+
+
+def test_looks_are_some_time_apart() -> None:
+    watch, each = Watch(), [Watched() for _ in range(10)]
+    for number, watched in enumerate(each):
+        watch.add(watched, now=number / 1000)
+    assert watch.look(each[0], now=0.02) == pytest.approx(0.025)
+    assert watch.look(each[0], now=0.025) == pytest.approx(0.03)
+    assert [watched.looks for watched in each] == [1] * 6 + [0] * 4
+
+
+def test_who_still_comes_and_goes_is_looked_at_again() -> None:
+    watch, watched = Watch(), Watched(again=2)
+    watch.add(watched, now=0.0)
+    assert watch.look(watched, now=0.5) == pytest.approx(0.52)
+    assert watch.look(watched, now=0.52) == pytest.approx(0.54)
+    assert watch.look(watched, now=0.54) == math.inf
+    assert watched.looks == 3
+
+
+def test_when_nobody_is_left_the_next_one_looks() -> None:
+    watch, first, second = Watch(), Watched(), Watched()
+    watch.add(first, now=0.0)
+    assert watch.look(first, now=0.02) == math.inf
+    watch.add(second, now=1.0)
+    assert (first.asked, second.asked) == (1, 1)
+    assert watch.look(first, now=1.1) == math.inf
+    assert watch.look(second, now=1.1) == math.inf
+    assert second.looks == 1
+
+
+def test_who_leaves_hands_over_to_one_who_is_still_there() -> None:
+    watch, first, ended, last = Watch(), Watched(), Watched(), Watched()
+    for watched in (first, ended, last):
+        watch.add(watched, now=0.0)
+    first._is_carried = ended._is_carried = False
+    watch.leave(ended)
+    assert last.asked == 0
+    watch.leave(first)
+    assert last.asked == 1
+    assert watch.look(last, now=0.02) == math.inf
+    assert (ended.looks, last.looks) == (0, 1)
+
+
+def test_the_last_one_leaves_nothing_behind() -> None:
+    watch, watched, next_one = Watch(), Watched(), Watched()
+    watch.add(watched, now=0.0)
+    watched._is_carried = False
+    watch.leave(watched)
+    watch.add(next_one, now=1.0)
+    assert next_one.asked == 1
+    assert watch.look(next_one, now=1.02) == math.inf
+    assert watched.looks == 0
+
+
+def test_each_run_of_an_event_loop_has_one() -> None:
+    here, there = Variable(), Variable()
+    watch = Watch.of(here)
+    assert Watch.of(here) is watch
+    assert Watch.of(there) is not watch
+
+
+class Crowd:
+    """Connections on one runtime.
+
+    :ivar wakes: how often a task of each of them, that keeps its time, was woken.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.kernel = Kernel()
+        self.wires = [Wire() for _ in range(count)]
+        self.websockets = [self.kernel.websocket() for _ in range(count)]
+        self.peers = [Peer(self.kernel, wire) for wire in self.wires]
+        self.sockets = [
+            Socket(self.kernel, wire, websocket._connection)
+            for wire, websocket in zip(self.wires, self.websockets, strict=True)
+        ]
+        self.carried = [
+            self.kernel.start(websocket._run(socket))
+            for websocket, socket in zip(self.websockets, self.sockets, strict=True)
+        ]
+        self.kernel.settle()
+
+    def recv(self, websocket: CallerDriven) -> Task[object]:
+        task: Task[object] = self.kernel.start(websocket.recv())
+        self.kernel.settle()
+        return task
+
+
+@pytest.fixture
+def crowd() -> Iterator[Crowd]:
+    crowd = Crowd(5)
+    yield crowd
+    for websocket in crowd.websockets:
+        websocket.abort()
+    crowd.kernel.end()
+
+
+def test_who_receives_rarely_and_waits_in_between_takes_no_task_for_that(crowd: Crowd) -> None:
+    """The connection need not read, for all the time that passes between two messages."""
+    for _ in range(5):
+        tasks = [crowd.recv(websocket) for websocket in crowd.websockets]
+        crowd.kernel.wait(1)
+        for peer in crowd.peers:
+            peer.say("hello")
+        crowd.kernel.settle()
+        assert [task.result() for task in tasks] == ["hello"] * 5
+        for socket, task in zip(crowd.sockets, tasks, strict=True):
+            assert {*socket.readers} == {task}
+            socket.readers.clear()
+    assert crowd.kernel.children == set()
+
+
+def test_the_time_of_all_is_kept_by_one(crowd: Crowd) -> None:
+    turns = []
+    for count in (1, 5):
+        crowd.kernel.wait(1)
+        for websocket, peer in zip(crowd.websockets[:count], crowd.peers, strict=False):
+            task = crowd.recv(websocket)
+            peer.say("hello")
+            crowd.kernel.settle()
+            crowd.recv(websocket)
+            assert task.ended
+        before = crowd.kernel.turns
+        crowd.kernel.wait(0.1)
+        turns.append(crowd.kernel.turns - before)
+    # It takes no more of them to look after five than after one.
+    assert turns[0] == turns[1]
+
+
+def test_when_its_keeper_ends_the_others_are_still_looked_after(crowd: Crowd) -> None:
+    crowd.kernel.wait(0.01)
+    crowd.websockets[0].abort()
+    crowd.kernel.settle()
+    assert crowd.carried[0].ended
+    for peer in crowd.peers[1:]:
+        peer.connection.ping(now=crowd.kernel.now)
+        peer.write()
+    crowd.kernel.wait(0.03)
+    for peer in crowd.peers[1:]:
+        peer.read()
+        assert peer.connection.latency is not None
