@@ -67,7 +67,6 @@ LAYERS = (
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
     {"_arrival", "_pace", "_runtime", "_watch"},
     {"_backoff", "_destination", "_proxy"},
-    {"_backoff", "_destination", "_proxy"},
     {"_pure", "_codec"},
     {"_form"},
     {"_deflate", "_frames", "_handshake", "_inbox", "_outbox"},

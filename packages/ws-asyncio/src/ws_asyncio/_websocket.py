@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -29,18 +29,17 @@ from wscore import (
     FairShare,
     Message,
     Overflow,
-    PartReceiver,
     Parts,
-    PartSender,
     Prepared,
+    ReceivedParts,
     Receiving,
     SendableMessage,
     State,
     Transport,
     as_parts,
-    each_part,
     is_whole,
     receive_rest,
+    send_parts,
 )
 
 __all__ = ["WebSocket", "tls_options"]
@@ -93,7 +92,13 @@ class WebSocket(Facts):
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
             async with self._turn_to_send():
-                await self._send_parts(parts)
+                await send_parts(
+                    connection,
+                    parts,
+                    now=self._now,
+                    settle=self._settle,
+                    until_can_send=self._until_can_send_part,
+                )
             return True
         if self._overflow is not _WAIT:
             if greedy:
@@ -166,7 +171,13 @@ class WebSocket(Facts):
         :raises ConnectionClosed: the connection ended before the message did.
         :raises ConcurrencyError: another task is receiving, or took over.
         """
-        return _Parts(self)
+        return ReceivedParts(
+            self._receiving,
+            now=self._now,
+            settle=self._settle,
+            checkpoint=self._turn_if_due,
+            until_can_receive=lambda: self._until(self._can_receive_part),
+        )
 
     async def ping(self, payload: bytes | None = None) -> float:
         """Send a ping and wait for its pong; return the round-trip time in seconds.
@@ -467,6 +478,10 @@ class WebSocket(Facts):
         self._fair_share.begin()
         await asyncio.sleep(0)
 
+    async def _turn_if_due(self) -> None:
+        if self._fair_share.used_up():
+            await self._turn()
+
     def _turn_to_send(self) -> _SendTurn:
         if self._send_turn is None:
             self._send_turn = _SendTurn()
@@ -568,50 +583,6 @@ class WebSocket(Facts):
         else:
             self._settle()
         return accepted
-
-    async def _send_parts(self, parts: Parts) -> None:
-        sender = PartSender(self._connection)
-        async with aclosing(each_part(parts)) as source:
-            try:
-                async for part in source:
-                    await self._until_can_send_part()
-                    sender.add(part, now=self._now())
-                    self._settle()
-                await self._until_can_send_part()
-                sender.end(now=self._now())
-            except BaseException:
-                sender.interrupt(now=self._now())
-                raise
-            finally:
-                self._settle()
-
-
-class _Parts(AsyncIterator[Message]):
-    """The parts of one message; no generator, since cancelling that would end it."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket: Final = websocket
-        self._receiver: Final = PartReceiver(websocket._receiving)
-
-    async def __anext__(self) -> Message:
-        websocket, receiver = self._websocket, self._receiver
-        with websocket._receiving:
-            while not receiver.ended:
-                if websocket._fair_share.used_up():
-                    await websocket._turn()
-                try:
-                    part = receiver.take(now=websocket._now())
-                finally:
-                    websocket._settle()
-                if part is not None:
-                    return part.data
-                await websocket._until(websocket._can_receive_part)
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Discard the rest of the message, at once instead of with the next that is received."""
-        self._receiver.leave(now=self._websocket._now())
-        self._websocket._settle()
 
 
 class Link(asyncio.BufferedProtocol):

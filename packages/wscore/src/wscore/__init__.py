@@ -43,9 +43,17 @@ from ._outbox import Prepared
 from ._pace import HANDOVER, IN_A_ROW
 from ._pings import ControlFrame, Latency, Ping
 from ._proxy import Proxy, choose_proxy
-from ._receiving import PartReceiver, Receiving
+from ._receiving import PartReceiver, ReceivedParts, Receiving
 from ._runtime import Runtime
-from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
+from ._sending import (
+    Parts,
+    PartSender,
+    SendableMessage,
+    as_parts,
+    each_part,
+    is_whole,
+    send_parts,
+)
 from ._stats import FairShare, Stats
 from ._url import URL
 from ._watch import Watch
@@ -101,6 +109,7 @@ __all__ = [
     "Parts",
     "Ping",
     "Prepared",
+    "ReceivedParts",
     "Receiving",
     "Reconnector",
     "RedirectRefused",
@@ -128,5 +137,6 @@ __all__ = [
     "is_whole",
     "only_closed",
     "receive_rest",
+    "send_parts",
     "send_some",
 ]

@@ -5,7 +5,6 @@ runtimes with async, await and structured concurrency offer to everyone.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,8 +16,8 @@ from ._errors import ConnectionClosed
 from ._inbox import Message
 from ._outbox import Prepared
 from ._pace import IN_A_ROW
-from ._receiving import PartReceiver, Receiving
-from ._sending import Parts, PartSender, SendableMessage, as_parts, each_part, is_whole
+from ._receiving import ReceivedParts, Receiving
+from ._sending import Parts, SendableMessage, as_parts, is_whole, send_parts
 
 __all__ = ["CallerDriven"]
 
@@ -69,7 +68,13 @@ class CallerDriven(Driven):
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
             async with self._send_turn:
-                await self._send_parts(parts)
+                await send_parts(
+                    connection,
+                    parts,
+                    now=self._now,
+                    settle=self._settle,
+                    until_can_send=self._until_can_send_part,
+                )
             return True
         crowded = self._send_turn.locked() or not connection.can_send
         if crowded and self._overflow is Overflow.WAIT:
@@ -141,7 +146,13 @@ class CallerDriven(Driven):
         :raises ConnectionClosed: the connection ended before the message did.
         :raises ConcurrencyError: another task is receiving, or took over.
         """
-        return _Parts(self)
+        return ReceivedParts(
+            self._receiving,
+            now=self._now,
+            settle=self._settle,
+            checkpoint=self._checkpoint,
+            until_can_receive=lambda: self._until_received(self._can_receive_part),
+        )
 
     async def ping(self, payload: bytes | None = None) -> float:
         """Send a ping and wait for its pong; return the round-trip time in seconds.
@@ -306,47 +317,3 @@ class CallerDriven(Driven):
             return self._connection.offer(message, now=self._now())
         finally:
             self._settle()
-
-    async def _send_parts(self, parts: Parts) -> None:
-        sender = PartSender(self._connection)
-        async with aclosing(each_part(parts)) as source:
-            try:
-                async for part in source:
-                    await self._until_can_send_part()
-                    sender.add(part, now=self._now())
-                    self._settle()
-                await self._until_can_send_part()
-                sender.end(now=self._now())
-            except BaseException:
-                sender.interrupt(now=self._now())
-                raise
-            finally:
-                self._settle()
-
-
-class _Parts(AsyncIterator[Message]):
-    """The parts of one message; no generator, since cancelling that would end it."""
-
-    def __init__(self, websocket: CallerDriven) -> None:
-        self._websocket: Final = websocket
-        self._receiver: Final = PartReceiver(websocket._receiving)
-
-    async def __anext__(self) -> Message:
-        websocket, receiver = self._websocket, self._receiver
-        with websocket._receiving:
-            await websocket._checkpoint()
-            while not receiver.ended:
-                try:
-                    part = receiver.take(now=websocket._now())
-                finally:
-                    websocket._settle()
-                if part is not None:
-                    return part.data
-                await websocket._until_received(websocket._can_receive_part)
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Discard the rest of the message, at once instead of with the next that is received."""
-        self._receiver.leave(now=self._websocket._now())
-        self._websocket._settle()
-        await self._websocket._checkpoint()

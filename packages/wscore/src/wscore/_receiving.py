@@ -1,14 +1,15 @@
-"""The only place that decides whose turn it is to receive."""
+"""The only place that decides whose turn it is to receive, and what a message in parts is."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from ._connection import Connection
 from ._errors import ConcurrencyError, ConnectionClosed
-from ._inbox import Part
+from ._inbox import Message, Part
 
-__all__ = ["PartReceiver", "Receiving"]
+__all__ = ["PartReceiver", "ReceivedParts", "Receiving"]
 
 
 class Receiving:
@@ -96,3 +97,52 @@ class PartReceiver:
         """Discard the rest of the message, if it has not ended; harmless again."""
         self.ended = True
         self._receiving.leave_parts(self, now=now)
+
+
+class ReceivedParts(AsyncIterator[Message]):
+    """The parts of one message, for adapters that wait for them.
+
+    It is no generator, since cancelling that would end it.
+
+    :param now: the clock, in seconds.
+    :param settle: called after each take.
+    :param checkpoint: lets others run, as every call does on the runtime.
+    :param until_can_receive: waits for :attr:`~wscore.Connection.can_receive_part`, which is not
+        so yet.
+    """
+
+    def __init__(
+        self,
+        receiving: Receiving,
+        *,
+        now: Callable[[], float],
+        settle: Callable[[], object],
+        checkpoint: Callable[[], Awaitable[object]],
+        until_can_receive: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._receiving: Final = receiving
+        self._receiver: Final = PartReceiver(receiving)
+        self._now: Final = now
+        self._settle: Final = settle
+        self._checkpoint: Final = checkpoint
+        self._until_can_receive: Final = until_can_receive
+
+    async def __anext__(self) -> Message:
+        receiver = self._receiver
+        with self._receiving:
+            await self._checkpoint()
+            while not receiver.ended:
+                try:
+                    part = receiver.take(now=self._now())
+                finally:
+                    self._settle()
+                if part is not None:
+                    return part.data
+                await self._until_can_receive()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Discard the rest of the message, at once instead of with the next that is received."""
+        self._receiver.leave(now=self._now())
+        self._settle()
+        await self._checkpoint()

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+)
+from contextlib import aclosing
 from typing import Final, TypeAlias, TypeGuard, cast
 
 from ._close import Cause
 from ._connection import Connection
 from ._outbox import Prepared
 
-__all__ = ["PartSender", "Parts", "SendableMessage", "as_parts", "each_part", "is_whole"]
+__all__ = [
+    "PartSender",
+    "Parts",
+    "SendableMessage",
+    "as_parts",
+    "each_part",
+    "is_whole",
+    "send_parts",
+]
 
 SendableMessage: TypeAlias = str | bytes | bytearray | memoryview | Prepared
 """What can be sent whole: str as text, bytes-like as binary, or either encoded in advance."""
@@ -81,3 +97,38 @@ class PartSender:
         """There will be no end: a message that was begun fails the connection, with 1011."""
         if self._begun:
             self._connection.fail(Cause.SEND_INTERRUPTED, now=now)
+
+
+async def send_parts(
+    connection: Connection,
+    parts: Parts,
+    *,
+    now: Callable[[], float],
+    settle: Callable[[], object],
+    until_can_send: Callable[[], Awaitable[object]],
+) -> None:
+    """Send as one message what comes from either kind of source, for adapters that wait for it.
+
+    Whoever calls it has the turn to send. Cancelled, or if the source raises, after a part has
+    begun the message, it fails the connection with 1011.
+
+    :param now: the clock, in seconds.
+    :param settle: called after each command.
+    :param until_can_send: waits for :attr:`~wscore.Connection.can_send_part`, or for the end.
+    :raises ConnectionClosed: the connection is closing or closed.
+    :raises TypeError, ValueError: a part is none, or not of the type of the others.
+    """
+    sender = PartSender(connection)
+    async with aclosing(each_part(parts)) as source:
+        try:
+            async for part in source:
+                await until_can_send()
+                sender.add(part, now=now())
+                settle()
+            await until_can_send()
+            sender.end(now=now())
+        except BaseException:
+            sender.interrupt(now=now())
+            raise
+        finally:
+            settle()
