@@ -34,6 +34,7 @@ STANDARD_LIBRARY = {
     "hashlib": "Sec-WebSocket-Accept, for compat_websockets",
     "hmac": "passwords compared in constant time, for compat_websockets",
     "http": "reason phrases, for compat_websockets",
+    "inspect": "whether what a hook returns is to be awaited",
     "itertools": "loops over iterators",
     "math": "inf",
     "os": "fresh bytes, and the fork that makes them stale; WSCORE_PURE",
@@ -51,6 +52,7 @@ NARROWED = {
     "hashlib": {"sha1"},
     "hmac": {"compare_digest"},
     "http": {"HTTPStatus"},
+    "inspect": {"isawaitable"},
     "os": {"urandom", "register_at_fork", "environ"},
     "types": {"TracebackType"},
     "urllib": {"parse"},
@@ -63,7 +65,7 @@ HANDSHAKE_LIBRARIES = {"wsproto", "h11"}
 HANDSHAKE = "_handshake"
 
 LAYERS = (
-    {"_lazy"},
+    {"_lazy", "_log"},
     {"_close", "_config", "_entropy", "_errors", "_http", "_pings", "_stats", "_timers", "_url"},
     {"_arrival", "_pace", "_runtime", "_watch"},
     {"_backoff", "_destination", "_proxy"},
@@ -71,9 +73,10 @@ LAYERS = (
     {"_form"},
     {"_deflate", "_frames", "_handshake", "_inbox", "_outbox"},
     {"_connection"},
-    {"_admission", "_carrier", "_facts", "_receiving", "_sending"},
+    {"_admission", "_answering", "_carrier", "_facts", "_receiving", "_sending"},
     {"_driving"},
     {"_caller_driven"},
+    {"_serving"},
     {"_broadcast"},
     {"__init__"},
     {"compat_websockets", "testing"},

@@ -187,11 +187,18 @@ class Stream(StreamCarrier):
 class Peer:
     """The other side of a wire: a connection, without a runtime.
 
+    :param connection: in place of one that is open already.
     :ivar received: the messages.
     """
 
-    def __init__(self, kernel: Kernel, wire: Wire, role: Role = Role.CLIENT) -> None:
-        self.connection = Connection.upgraded(role, now=kernel.now)
+    def __init__(
+        self,
+        kernel: Kernel,
+        wire: Wire,
+        role: Role = Role.CLIENT,
+        connection: Connection | None = None,
+    ) -> None:
+        self.connection = connection or Connection.upgraded(role, now=kernel.now)
         self.received: list[Message] = []
         self._kernel = kernel
         self._wire = wire

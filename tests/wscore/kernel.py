@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import TracebackType, coroutine
 from typing import Any, Final, Generic, Self, TypeVar, TypeVarTuple
 
-from wscore import CallerDriven, Config, Connection, Role, Watch
+from wscore import CallerDriven, Carrier, Config, Connection, Role, Runtime, Watch
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -23,6 +23,10 @@ MANY: Final = 10_000
 
 class Cancelled(BaseException):
     """Whoever waits is cancelled."""
+
+
+class Broken(Exception):
+    """A stream is, or closed."""
 
 
 class Task(Generic[T]):
@@ -42,7 +46,7 @@ class Task(Generic[T]):
         self._error: BaseException | None = None
 
     def is_cancelled(self) -> bool:
-        return not self.shielded and any(scope.is_over() for scope in self.scopes)
+        return not self.shielded and any_over(self.scopes)
 
     def step(self) -> None:
         try:
@@ -121,17 +125,20 @@ class Lock:
 class Scope:
     """What is cancelled together."""
 
-    def __init__(self, kernel: Kernel, deadline: float = math.inf) -> None:
+    def __init__(
+        self, kernel: Kernel, deadline: float = math.inf, *, shield: bool = False
+    ) -> None:
         self._kernel = kernel
         self.deadline = deadline
-        self._cancel_called = False
+        self.shield = shield
+        self.cancel_called = False
         self.cancelled_caught = False
 
     def is_over(self) -> bool:
-        return self._cancel_called or self._kernel.now >= self.deadline
+        return self.cancel_called or self._kernel.now >= self.deadline
 
     def cancel(self) -> None:
-        self._cancel_called = True
+        self.cancel_called = True
 
     def __enter__(self) -> Self:
         self._kernel.running.scopes.append(self)
@@ -146,9 +153,19 @@ class Scope:
     ) -> bool:
         scopes = self._kernel.running.scopes
         assert scopes.pop() is self
-        ours = self.is_over() and not any(scope.is_over() for scope in scopes)
+        ours = self.is_over() and (self.shield or not any_over(scopes))
         self.cancelled_caught = ours and isinstance(exc, Cancelled)
         return self.cancelled_caught
+
+
+def any_over(scopes: Sequence[Scope]) -> bool:
+    """Whether who is in these scopes is cancelled."""
+    for scope in reversed(scopes):
+        if scope.is_over():
+            return True
+        if scope.shield:
+            return False
+    return False
 
 
 class Group:
@@ -283,8 +300,11 @@ class Kernel:
     def clock(self) -> float:
         return self.now
 
-    def cancel_scope(self, *, deadline: float) -> Scope:
-        return Scope(self, deadline)
+    def task(self) -> Task[Any]:
+        return self.running
+
+    def cancel_scope(self, *, deadline: float = math.inf, shield: bool = False) -> Scope:
+        return Scope(self, deadline, shield=shield)
 
     def task_group(self) -> Group:
         return Group(self)
@@ -299,11 +319,15 @@ class Kernel:
     async def cancel_shielded_checkpoint(self) -> None:
         await until(always, shielded=True)
 
-    def websocket(self, config: Config | None = None, role: Role = Role.SERVER) -> CallerDriven:
-        """An open connection of this runtime, which nothing carries yet."""
+    @property
+    def runtime(self) -> Any:
+        """All of this, for what is driven on it to inherit."""
 
-        class WebSocket(CallerDriven):
+        class OnKernel(Runtime):
             _watch_of_run = self.watch
+            _stream_errors = (OSError, Broken)
+            _current_time = staticmethod(self.clock)
+            _current_task = staticmethod(self.task)
             _event = staticmethod(Event)
             _lock = staticmethod(Lock)
             _cancel_scope = staticmethod(self.cancel_scope)
@@ -313,7 +337,29 @@ class Kernel:
             _cancel_shielded_checkpoint = staticmethod(self.cancel_shielded_checkpoint)
 
             @staticmethod
+            def _cancelled_error() -> type[BaseException]:
+                return Cancelled
+
+            @staticmethod
             def _what_failed(error: Exception, /) -> BaseException:
                 return error.__cause__ or error
 
-        return WebSocket(Connection.upgraded(role, config, now=self.now), self.clock)
+        return OnKernel
+
+    def websocket(self, config: Config | None = None, role: Role = Role.SERVER) -> CallerDriven:
+        """An open connection of this runtime, which nothing carries yet."""
+        return self.websocket_of(Connection.upgraded(role, config, now=self.now))
+
+    def websocket_of(self, connection: Connection) -> CallerDriven:
+        """A connection of this runtime, which nothing carries yet."""
+
+        class WebSocket(self.runtime, CallerDriven):  # type: ignore[misc, name-defined]
+            async def _carry(self, carrier: Carrier) -> None:
+                try:
+                    await self._run(carrier)
+                finally:
+                    await self._leave()
+                    await self._drop(carrier)
+
+        make: Any = WebSocket
+        return make(connection, self.clock)  # type: ignore[no-any-return]

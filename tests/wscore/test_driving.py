@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 from tests.wscore.carried import MakeScene, Scene, Wire, why
-from tests.wscore.kernel import Task, always, until
+from tests.wscore.kernel import Broken, Kernel, Task, always, until
 from tests.wscore.rawpeer import RESERVED, frame, reason_of
 
-from wscore import Cause, Config, ConnectionClosed, Role, State
+from wscore import (
+    CallerDriven,
+    Cause,
+    Config,
+    Connection,
+    ConnectionClosed,
+    HandshakeInterrupted,
+    OpenTimeout,
+    Role,
+    State,
+)
 
 
 def recv(scene: Scene) -> Task[Any]:
@@ -850,3 +860,53 @@ def test_what_the_handshake_brings_is_waited_for(stage: MakeScene, known: bool) 
 def test_the_addresses_are_the_carriers(stage: MakeScene) -> None:
     scene = stage()
     assert (scene.websocket.local_address, scene.websocket.remote_address) == ("here", "there")
+
+
+# ------------------------------------------------------------- on the way to a stream
+
+
+def opening() -> tuple[Kernel, CallerDriven]:
+    """A connection that is to open within ten seconds."""
+    kernel = Kernel()
+    config = Config(open_timeout=10)
+    return kernel, kernel.websocket_of(Connection.server(config, now=kernel.now))
+
+
+def test_what_is_in_time_is_as_it_was() -> None:
+    kernel, websocket = opening()
+
+    async def main() -> int:
+        with websocket._within_open_timeout():
+            await kernel.checkpoint()
+            return 5
+        raise AssertionError
+
+    assert kernel.run(main()) == 5
+    assert websocket.state is State.CONNECTING
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), Broken()])
+def test_what_goes_wrong_is_the_connections_to_tell(error: Exception) -> None:
+    kernel, websocket = opening()
+
+    async def main() -> None:
+        with websocket._within_open_timeout():
+            raise error
+
+    kernel.run(main())
+    with pytest.raises(HandshakeInterrupted) as caught:
+        websocket._connection.poll_open()
+    assert caught.value.__cause__ is error
+
+
+def test_and_so_is_that_time_is_up() -> None:
+    kernel, websocket = opening()
+
+    async def main() -> None:
+        with websocket._within_open_timeout():
+            await until(lambda: False)
+
+    kernel.run(main())
+    assert kernel.now == 10
+    with pytest.raises(OpenTimeout):
+        websocket._connection.poll_open()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import socket
 import ssl as tls
@@ -11,7 +10,6 @@ from typing import Final, Unpack
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup
-from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.streams.tls import TLSStream
 
 from wscore import (
@@ -22,14 +20,14 @@ from wscore import (
     HandshakeError,
     Request,
     Response,
-    State,
+    answer_request,
 )
 
-from ._opening import Opening, within_open_timeout
+from ._opening import Opening
 from ._stream import Wire
 from ._websocket import WebSocket
 
-__all__ = ["RequestHook", "accept", "answer_request", "secure"]
+__all__ = ["RequestHook", "accept", "log", "secure"]
 
 Answer = Accept | Response | None
 RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
@@ -85,7 +83,7 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
             if stream is not None:
                 self._start(websocket, stream, task_group)
             try:
-                await answer_request(websocket, self._on_request)
+                await answer_request(websocket, self._on_request, log)
             except HandshakeError:
                 # What the client is told goes out first.
                 await websocket.wait_closed()
@@ -104,56 +102,10 @@ async def secure(
         return stream
     assert not isinstance(stream, socket.socket), "a listener with TLS gives streams"
     try:
-        with within_open_timeout(websocket):
+        with websocket._within_open_timeout():
             return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
     except BaseException:
         await anyio.aclose_forcefully(stream)
         raise
     await anyio.aclose_forcefully(stream)
     return None
-
-
-async def answer_request(
-    websocket: WebSocket,
-    on_request: RequestHook | None,
-    admit: Callable[[], Response | None] = lambda: None,
-) -> None:
-    """Wait for the request and answer it.
-
-    :param admit: asked once the request is here, before the hook; may refuse it.
-    :raises HandshakeError: the connection does not open.
-    """
-    connection = websocket._connection
-    await websocket._until_opening(
-        lambda: connection.request is not None or connection.state is not State.CONNECTING
-    )
-    request = connection.poll_request()
-    assert request is not None
-    try:
-        _respond(websocket, admit() or await _ask(on_request, request, connection))
-    except (Exception, anyio.get_cancelled_exc_class()):
-        # Not cancelled itself, the hook tripped over something that was.
-        await checkpoint_if_cancelled()
-        log.exception("%r: on_request failed", websocket)
-        _respond(websocket, Response(500))
-    connection.poll_open()
-
-
-async def _ask(on_request: RequestHook | None, request: Request, connection: Connection) -> Answer:
-    if on_request is None:
-        return None
-    answer = on_request(request)
-    if not inspect.isawaitable(answer):
-        return answer
-    deadline = connection.deadline
-    with anyio.CancelScope(deadline=deadline):
-        return await answer
-    connection.handle_timeout(now=max(deadline, anyio.current_time()))
-    return None
-
-
-def _respond(websocket: WebSocket, answer: Answer) -> None:
-    """Answer the request, unless the client went away meanwhile or time is up."""
-    if websocket.state is State.CONNECTING:
-        websocket._connection.respond(answer, now=websocket._now())
-    websocket._settle()

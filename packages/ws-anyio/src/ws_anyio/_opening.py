@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
@@ -12,9 +11,9 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from ._stream import Wire
-from ._websocket import WebSocket, what_failed
+from ._websocket import WebSocket
 
-__all__ = ["Opening", "within_open_timeout"]
+__all__ = ["Home", "Opening"]
 
 
 class Opening:
@@ -82,18 +81,3 @@ class Home:
             # That the caller is cancelled, said as task groups say it.
             await checkpoint_if_cancelled()
             raise
-
-
-@contextmanager
-def within_open_timeout(websocket: WebSocket) -> Iterator[None]:
-    """Get as far as a stream; what goes wrong on the way is the connection's to tell."""
-    connection = websocket._connection
-    deadline = connection.deadline
-    try:
-        with anyio.CancelScope(deadline=deadline) as scope:
-            yield
-        if scope.cancelled_caught:
-            connection.handle_timeout(now=max(deadline, anyio.current_time()))
-            websocket._lose(None)
-    except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-        websocket._lose(what_failed(error))

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import logging
 import ssl as tls
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Unpack
 
 import anyio
 from anyio.abc import Listener, SocketAttribute, TaskGroup, TaskStatus
-from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint
 
-from wscore import (
-    Admission,
-    Cause,
-    CloseCode,
-    Config,
-    ConfigOptions,
-    Connection,
-    ConnectionClosed,
-    HandshakeError,
-    State,
-    only_closed,
-)
+from wscore import Admission, Config, ConfigOptions, Connection, StructuredServer
 
-from ._accept import RequestHook, answer_request, secure
+from ._accept import RequestHook, secure
 from ._opening import Home
+from ._runtime import OnAnyio
 from ._stream import Wire, abort, as_sockets
 from ._websocket import WebSocket
 
@@ -161,11 +149,13 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         return listener if self._server._ssl else as_sockets(listener)
 
 
-class Server:
+class Server(OnAnyio, StructuredServer[WebSocket, Listener[Any]]):
     """A server that listens; :func:`serve` makes them.
 
     :ivar connections: the connections that are open, each with its handler running.
     """
+
+    _log = log
 
     def __init__(
         self,
@@ -177,128 +167,8 @@ class Server:
         ssl: tls.SSLContext | None,
     ) -> None:
         """Not public: use :func:`serve`."""
-        self.connections: Final[set[WebSocket]] = set()
-        self._handler: Final = handler
-        self._on_request: Final = on_request
-        self._on_drain: Final = on_drain
-        self._admission: Final = admission
-        self._config: Final = config
+        super().__init__(handler, on_request, on_drain, admission, config)
         self._ssl: Final = ssl
-        self._listeners: Final[list[Listener[Any]]] = []
-        self._listening: Final = anyio.CancelScope()
-        self._lives: Final[dict[WebSocket, _Life]] = {}
-        self._closed = False
-        self._ended: Final = anyio.Event()
-
-    @property
-    def listeners(self) -> tuple[Listener[Any], ...]:
-        """The listeners that are accepted from; none after :meth:`close`."""
-        return tuple(self._listeners)
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on.
-
-        :raises ValueError: there is not exactly one: see :attr:`listeners`.
-        """
-        ports = {port for each in self._listeners if (port := _port_of(each)) is not None}
-        if len(ports) != 1:
-            raise ValueError(
-                f"the server listens on {len(ports)} ports, not on one: see listeners"
-            )
-        return ports.pop()
-
-    async def serve_forever(self) -> None:
-        """Wait until the server is closed; cancelled, close it."""
-        try:
-            await self._ended.wait()
-        finally:
-            await self.close()
-
-    async def close(
-        self, code: int = CloseCode.GOING_AWAY, reason: str = "", *, drain: float = 0
-    ) -> None:
-        """Close every connection, and wait until their handlers have returned.
-
-        From now on new requests are refused with 503. With ``drain``, handlers may go on for so
-        long; ``on_drain`` tells their connections. Then the server stops listening, and what is
-        still open is closed: what was sent goes out, then the Close frame, and a peer that does
-        not answer within ``close_timeout`` is cut off. Handlers that have not returned
-        ``close_timeout`` after that are cancelled (with ``inf``, never).
-
-        Called again, it may shorten the drain. Harmless in a handler, which is not waited for.
-        Cancelled, it leaves nothing behind: what still runs is aborted.
-
-        :param code: 1000-1003, 1007-1014 or 3000-4999; also for handlers that return from now on.
-        :param reason: cut at a character to 123 bytes of UTF-8.
-        :param drain: seconds.
-        :raises ValueError, TypeError: such a code must not be sent; the reason is not text; drain
-            is negative or no number.
-        """
-        self._admission.drain(code, reason, drain)
-        try:
-            if drain and self._other_lives():
-                await self._drain(drain)
-        finally:
-            self._closed = True
-            # Cancelled, too: whatever of it need not wait still goes out.
-            for websocket in [*self._lives]:
-                websocket._connection.close(code, reason, now=websocket._now())
-                websocket._settle()
-            await self._end()
-
-    async def _end(self) -> None:
-        """Stop listening, and wait until every connection's task has ended."""
-        try:
-            await self._stop_listening()
-            # A connection takes close_timeout at most, its handler as long again.
-            with anyio.move_on_after(2 * self._config.close_timeout):
-                await self._until_ended(self._other_lives())
-        finally:
-            ending = self._other_lives()
-            for life in ending:
-                life.scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await self._until_ended(ending)
-            self._ended.set()
-
-    async def _drain(self, seconds: float) -> None:
-        """Tell every connection, and wait until their handlers have returned, if they do."""
-        lives = self._other_lives()
-        with anyio.move_on_after(seconds):
-            async with anyio.create_task_group() as task_group:
-                for websocket in [*self.connections]:
-                    task_group.start_soon(self._notify, websocket)
-                await self._until_ended(lives)
-                task_group.cancel_scope.cancel()
-
-    async def _notify(self, websocket: WebSocket) -> None:
-        if self._on_drain is None:
-            return
-        try:
-            answer = self._on_drain(websocket)
-            if inspect.isawaitable(answer):
-                await answer
-        except ConnectionClosed:
-            # Its client was faster.
-            return
-        except Exception:
-            log.exception("%r: on_drain failed", websocket)
-
-    def _other_lives(self) -> list[_Life]:
-        task = anyio.get_current_task().id
-        return [life for life in self._lives.values() if life.task != task]
-
-    async def _until_ended(self, lives: Collection[_Life]) -> None:
-        for life in lives:
-            await life.ended.wait()
-
-    async def _stop_listening(self) -> None:
-        self._listening.cancel()
-        with anyio.CancelScope(shield=True):
-            async with AsyncExitStack() as closing:
-                while self._listeners:
-                    closing.push_async_callback(self._listeners.pop().aclose)
 
     def _start(self, task_group: TaskGroup, handler_task_group: TaskGroup) -> None:
         task_group.start_soon(self._accept, task_group, handler_task_group)
@@ -313,74 +183,19 @@ class Server:
                 for listener in self._listeners:
                     accepting.start_soon(_accept_from, listener, serve_one, handler_task_group)
 
-    async def _serve_one(self, task_group: TaskGroup, stream: Wire) -> None:
-        """The life of a connection: handshake, handler, close. Raises nothing but Cancelled."""
-        if self._closed:
-            # It was accepted before, and its task has begun only now.
-            await abort(stream)
-            return
-        websocket = WebSocket(Connection.server(self._config, now=anyio.current_time()))
-        life = self._lives[websocket] = _Life()
-        try:
-            with life.scope:
-                await self._live(websocket, task_group, stream)
-        finally:
-            await websocket._leave()
-            self._admission.leave(websocket)
-            self.connections.discard(websocket)
-            del self._lives[websocket]
-            life.ended.set()
+    def _make(self) -> WebSocket:
+        return WebSocket(Connection.server(self._config, now=anyio.current_time()))
 
-    async def _live(self, websocket: WebSocket, task_group: TaskGroup, stream: Wire) -> None:
-        admission = self._admission
-        try:
-            secured = await secure(websocket, stream, self._ssl)
-            if secured is not None:
-                task_group.start_soon(websocket._carry, secured)
-            await answer_request(websocket, self._on_request, partial(admission.admit, websocket))
-            self.connections.add(websocket)
-            await self._handle(websocket)
-            await websocket.close(*admission.farewell)
-            reason = await websocket.wait_closed()
-            if reason.unexpected:
-                log.info("%r: %s", websocket, reason)
-        except HandshakeError as error:
-            log.info("%r: %s", websocket, error)
-            await websocket.wait_closed()
+    async def _secure(self, websocket: WebSocket, stream: Wire) -> Wire | None:
+        return await secure(websocket, stream, self._ssl)
 
-    async def _handle(self, websocket: WebSocket) -> None:
-        try:
-            await self._handler(websocket)
-        except Exception as error:  # noqa: BLE001  (a handler's own: logged)
-            self._note_failure(websocket, error)
-        except BaseExceptionGroup as group:
-            # Cancelled, some of its tasks have failed all the same.
-            failures, rest = group.split(Exception)
-            if failures is not None:
-                self._note_failure(websocket, failures)
-            if rest is not None:
-                raise rest from None
-        except anyio.get_cancelled_exc_class() as error:
-            await checkpoint_if_cancelled()
-            # Not cancelled itself, it tripped over something that was.
-            self._note_failure(websocket, error)
+    async def _refuse(self, stream: Wire) -> None:
+        await abort(stream)
 
-    def _note_failure(self, websocket: WebSocket, error: BaseException) -> None:
-        if only_closed(error) and websocket.state is not State.OPEN:
-            # A handler may leave it to the server to notice the end.
-            return
-        log.error("%r: the handler failed", websocket, exc_info=error)
-        websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
-        websocket._settle()
-
-
-class _Life:
-    """A connection's task on a server: how to end it, and when it has."""
-
-    def __init__(self) -> None:
-        self.task = anyio.get_current_task().id
-        self.scope = anyio.CancelScope()
-        self.ended = anyio.Event()
+    def _ports(self) -> Iterator[int]:
+        for listener in self._listeners:
+            if (port := listener.extra(SocketAttribute.local_port, None)) is not None:
+                yield port
 
 
 async def _accept_from(
@@ -417,7 +232,3 @@ _OF_ONE_CONNECTION = {
 
 _ACCEPT_PAUSE = 1.0
 """Seconds until it is tried again, mostly after running out of descriptors; asyncio's number."""
-
-
-def _port_of(listener: Listener[Any]) -> int | None:
-    return listener.extra(SocketAttribute.local_port, None)

@@ -11,42 +11,23 @@ from typing import Final
 
 import anyio
 from anyio.abc import AsyncResource
-from anyio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
+from anyio.lowlevel import cancel_shielded_checkpoint
 
-from wscore import CallerDriven, Connection, Watch
+from wscore import CallerDriven, Connection
 
+from ._runtime import OnAnyio
 from ._stream import Wire, carrier_of
 
-__all__ = ["WebSocket", "what_failed"]
+__all__ = ["WebSocket"]
 
 
-def what_failed(error: Exception) -> BaseException:
-    """The error of TLS or of the system says more than anyio's around it."""
-    cause = error.__cause__
-    if isinstance(cause, ExceptionGroup) and len({type(each) for each in cause.exceptions}) == 1:
-        # Of every address the same.
-        cause = cause.exceptions[0]
-    wrapped = isinstance(error, anyio.BrokenResourceError) or isinstance(cause, OSError)
-    return cause if cause is not None and wrapped else error
-
-
-class WebSocket(CallerDriven, AsyncResource):
+class WebSocket(OnAnyio, CallerDriven, AsyncResource):
     """A WebSocket connection on anyio; :func:`connect` and :func:`serve` make them.
 
     Every method belongs to the thread of the connection's event loop. Any number of tasks may
     send; one at a time may receive. Cancelling a method never corrupts the stream: a cancelled
     send either did not start or completes. Every method that waits is a checkpoint.
     """
-
-    _watch_of_run = RunVar[Watch]("ws_anyio.watch")
-    _event = staticmethod(anyio.Event)
-    _lock = staticmethod(anyio.Lock)
-    _cancel_scope = staticmethod(anyio.CancelScope)
-    _task_group = staticmethod(anyio.create_task_group)
-    _checkpoint = staticmethod(checkpoint)
-    _checkpoint_if_cancelled = staticmethod(checkpoint_if_cancelled)
-    _cancel_shielded_checkpoint = staticmethod(cancel_shielded_checkpoint)
-    _what_failed = staticmethod(what_failed)
 
     def __init__(self, connection: Connection) -> None:
         """Not public: use :func:`connect` or :func:`serve`."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import math
 import socket
 import ssl as tls
 from collections.abc import Awaitable, Callable
@@ -19,13 +17,13 @@ from wscore import (
     HandshakeError,
     Request,
     Response,
-    State,
+    answer_request,
 )
 
 from ._opening import Opening, within_open_timeout
 from ._websocket import Link, WebSocket, clock_of, tls_options
 
-__all__ = ["RequestHook", "accept", "answer_request"]
+__all__ = ["RequestHook", "accept"]
 
 Answer = Accept | Response | None
 RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
@@ -74,7 +72,7 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
         websocket = WebSocket(connection, loop)
         try:
             await self._connect_transport(loop, websocket)
-            await answer_request(websocket, self._on_request)
+            await answer_request(websocket, self._on_request, log)
         except HandshakeError:
             # What the client is told goes out first.
             await websocket.wait_closed()
@@ -96,53 +94,3 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
             except BaseException:
                 self._sock.close()
                 raise
-
-
-async def answer_request(
-    websocket: WebSocket,
-    on_request: RequestHook | None,
-    admit: Callable[[], Response | None] = lambda: None,
-) -> None:
-    """Wait for the request and answer it.
-
-    :param admit: asked once the request is here, before the hook; may refuse it.
-    :raises HandshakeError: the connection does not open.
-    """
-    connection = websocket._connection
-    await websocket._until_opening(
-        lambda: connection.request is not None or connection.state is not State.CONNECTING
-    )
-    request = connection.poll_request()
-    assert request is not None
-    try:
-        _respond(websocket, admit() or await _ask(on_request, request, connection))
-    except Exception:
-        log.exception("%r: on_request failed", websocket)
-        _respond(websocket, Response(500))
-    connection.poll_open()
-
-
-async def _ask(on_request: RequestHook | None, request: Request, connection: Connection) -> Answer:
-    if on_request is None:
-        return None
-    answer = on_request(request)
-    if not inspect.isawaitable(answer):
-        return answer
-    deadline = connection.deadline
-    timeout = asyncio.timeout_at(None if deadline == math.inf else deadline)
-    try:
-        async with timeout:
-            return await answer
-    except TimeoutError:
-        if not timeout.expired():
-            raise
-        # Two timers of a loop for one time are two times.
-        connection.handle_timeout(now=deadline)
-        return None
-
-
-def _respond(websocket: WebSocket, answer: Answer) -> None:
-    """Answer the request, unless the client went away meanwhile or time is up."""
-    if websocket.state is State.CONNECTING:
-        websocket._connection.respond(answer, now=websocket._now())
-    websocket._settle()

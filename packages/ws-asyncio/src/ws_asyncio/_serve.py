@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 import socket
 import ssl as tls
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Unpack
 
-from wscore import (
-    Admission,
-    Cause,
-    CloseCode,
-    Config,
-    ConfigOptions,
-    Connection,
-    ConnectionClosed,
-    HandshakeError,
-    State,
-    only_closed,
-)
+from wscore import Admission, AsyncServer, Config, ConfigOptions, Connection
 
-from ._accept import RequestHook, answer_request
+from ._accept import RequestHook
 from ._websocket import Link, WebSocket, clock_of, tls_options
 
 __all__ = ["DrainHook", "Handler", "Server", "serve"]
@@ -143,11 +131,15 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
         return server
 
 
-class Server:
+class Server(AsyncServer[WebSocket]):
     """A server that listens; :func:`serve` makes them.
 
     :ivar connections: the connections that are open, each with its handler running.
     """
+
+    _log = log
+    _event = staticmethod(asyncio.Event)
+    _places = "sockets"
 
     def __init__(
         self,
@@ -158,75 +150,26 @@ class Server:
         config: Config,
     ) -> None:
         """Not public: use :func:`serve`."""
-        self.connections: Final[set[WebSocket]] = set()
-        self._handler: Final = handler
-        self._on_request: Final = on_request
-        self._on_drain: Final = on_drain
-        self._admission: Final = admission
-        self._config: Final = config
+        super().__init__(handler, on_request, on_drain, admission, config)
         self._listeners: Final[list[asyncio.Server]] = []
         self._tasks: Final[dict[asyncio.Task[None], WebSocket]] = {}
         # One object for all of them.
         self._forget: Final = self._tasks.pop
-        self._closed = False
-        self._ended: Final = asyncio.Event()
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
         """The sockets that are listened on; none after :meth:`close`."""
         return tuple(sock for listener in self._listeners for sock in listener.sockets)
 
-    @property
-    def port(self) -> int:
-        """The port that is listened on.
-
-        :raises ValueError: there is not exactly one: see :attr:`sockets`.
-        """
-        ports = {sock.getsockname()[1] for sock in self.sockets if _has_port(sock)}
-        if len(ports) != 1:
-            raise ValueError(f"the server listens on {len(ports)} ports, not on one: see sockets")
-        return int(ports.pop())
-
-    async def serve_forever(self) -> None:
-        """Wait until the server is closed; cancelled, close it."""
-        try:
-            await self._ended.wait()
-        finally:
-            await self.close()
-
-    async def close(
-        self, code: int = CloseCode.GOING_AWAY, reason: str = "", *, drain: float = 0
-    ) -> None:
-        """Close every connection, and wait until their handlers have returned.
-
-        From now on new requests are refused with 503. With ``drain``, handlers may go on for so
-        long; ``on_drain`` tells their connections. Then the server stops listening, and what is
-        still open is closed: what was sent goes out, then the Close frame, and a peer that does
-        not answer within ``close_timeout`` is cut off. Handlers that have not returned
-        ``close_timeout`` after that are cancelled (with ``inf``, never).
-
-        Called again, it may shorten the drain. Harmless in a handler, which is not waited for.
-        Cancelled, it leaves nothing behind: what still runs is aborted.
-
-        :param code: 1000-1003, 1007-1014 or 3000-4999; also for handlers that return from now on.
-        :param reason: cut at a character to 123 bytes of UTF-8.
-        :param drain: seconds.
-        :raises ValueError, TypeError: such a code must not be sent; the reason is not text; drain
-            is negative or no number.
-        """
-        self._admission.drain(code, reason, drain)
+    async def _close(self, code: int, reason: str, drain: float) -> None:
         running = self._other_tasks()
         try:
             if drain and running:
                 await self._drain(running, drain)
             self._stop_listening()
-            for websocket in self._tasks.values():
-                websocket._connection.close(code, reason, now=websocket._now())
-                websocket._settle()
+            self._close_each(self._tasks.values(), code, reason)
             if running := self._other_tasks():
-                # A connection takes close_timeout at most, its handler as long again.
-                patience = 2 * self._config.close_timeout
-                await asyncio.wait(running, timeout=patience)
+                await asyncio.wait(running, timeout=self._patience)
         finally:
             self._stop_listening()
             running = self._other_tasks()
@@ -245,19 +188,6 @@ class Server:
             for notice in notices:
                 notice.cancel()
 
-    async def _notify(self, websocket: WebSocket) -> None:
-        if self._on_drain is None:
-            return
-        try:
-            answer = self._on_drain(websocket)
-            if inspect.isawaitable(answer):
-                await answer
-        except ConnectionClosed:
-            # Its client was faster.
-            return
-        except Exception:
-            log.exception("%r: on_drain failed", websocket)
-
     def _other_tasks(self) -> set[asyncio.Task[None]]:
         return {task for task in self._tasks if task is not asyncio.current_task()}
 
@@ -271,41 +201,18 @@ class Server:
             # It was accepted before, and its TLS handshake has ended only now.
             websocket.abort()
             return
-        task = websocket._loop.create_task(self._serve_one(websocket), name="ws_asyncio.serve")
+        task = websocket._loop.create_task(self._live(websocket), name="ws_asyncio.serve")
         self._tasks[task] = websocket
         task.add_done_callback(self._forget)
 
-    async def _serve_one(self, websocket: WebSocket) -> None:
-        """The life of a connection: handshake, handler, close. Raises nothing."""
-        admission = self._admission
-        try:
-            await answer_request(websocket, self._on_request, partial(admission.admit, websocket))
-            self.connections.add(websocket)
-            await self._handle(websocket)
-            await websocket.close(*admission.farewell)
-            reason = await websocket.wait_closed()
-            if reason.unexpected:
-                log.info("%r: %s", websocket, reason)
-        except HandshakeError as error:
-            log.info("%r: %s", websocket, error)
-            await websocket.wait_closed()
-        finally:
-            self.connections.discard(websocket)
-            admission.leave(websocket)
-            websocket.abort()
+    def _leave(self, websocket: WebSocket) -> None:
+        super()._leave(websocket)
+        websocket.abort()
 
-    async def _handle(self, websocket: WebSocket) -> None:
-        try:
-            await self._handler(websocket)
-        except (Exception, asyncio.CancelledError) as error:
-            if _is_cancelled(error):
-                raise
-            if only_closed(error) and websocket.state is not State.OPEN:
-                # A handler may leave it to the server to notice the end.
-                return
-            log.exception("%r: the handler failed", websocket)
-            websocket._connection.fail(Cause.HANDLER_ERROR, now=websocket._now())
-            websocket._settle()
+    def _ports(self) -> Iterator[int]:
+        for sock in self.sockets:
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                yield sock.getsockname()[1]
 
 
 class ServerLink(Link):
@@ -318,14 +225,3 @@ class ServerLink(Link):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._server._start(self.websocket)
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether this task is cancelled, and not only something that its handler waited for."""
-    task = asyncio.current_task()
-    cancelling = task is not None and task.cancelling() > 0
-    return isinstance(error, asyncio.CancelledError) and cancelling
-
-
-def _has_port(sock: socket.socket) -> bool:
-    return sock.family in (socket.AF_INET, socket.AF_INET6)

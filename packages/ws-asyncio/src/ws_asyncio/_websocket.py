@@ -12,10 +12,10 @@ import ssl as tls
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from wscore import (
     IN_A_ROW,
@@ -43,6 +43,8 @@ from wscore import (
 )
 
 __all__ = ["WebSocket", "tls_options"]
+
+T = TypeVar("T")
 
 
 class WebSocket(Facts):
@@ -461,6 +463,31 @@ class WebSocket(Facts):
         while not ready():
             await self._arrival
         self._opening = False
+
+    async def _until_deadline(self, answer: Awaitable[T]) -> T | None:
+        """Wait for it until the connection's deadline; then tell the connection, and give None."""
+        deadline = self._connection.deadline
+        timeout = asyncio.timeout_at(None if deadline == math.inf else deadline)
+        try:
+            async with timeout:
+                return await answer
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            # Two timers of a loop for one time are two times.
+            self._connection.handle_timeout(now=deadline)
+            return None
+
+    @staticmethod
+    def _cancelled_error() -> type[BaseException]:
+        return asyncio.CancelledError
+
+    @staticmethod
+    async def _checkpoint_if_cancelled() -> None:
+        """Raise if this task is cancelled, and not only something that it waited for."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         while not ready():

@@ -10,7 +10,7 @@ import socket
 import ssl as tls
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -26,8 +26,7 @@ from wscore import (
     ConnectionClosed,
     HandshakeError,
     Response,
-    State,
-    only_closed,
+    Serving,
 )
 
 from ._accept import RequestHook, answer_request
@@ -104,11 +103,14 @@ def serve(
     return server
 
 
-class Server:
+class Server(Serving[WebSocket]):
     """A server that listens; :func:`serve` makes them. Its methods may be called in any thread.
 
     :ivar connections: the connections that are open, each with its handler running.
     """
+
+    _log = log
+    _places = "sockets"
 
     def __init__(
         self,
@@ -122,19 +124,13 @@ class Server:
         max_threads: float,
     ) -> None:
         """Not public: use :func:`serve`."""
-        self.connections: Final[set[WebSocket]] = set()
-        self._handler: Final = handler
-        self._on_request: Final = on_request
-        self._on_drain: Final = on_drain
-        self._admission: Final = admission
-        self._config: Final = config
+        super().__init__(handler, on_request, on_drain, admission, config)
         self._ssl: Final = ssl
         self._listeners: Final = listeners
         self._max_threads: Final = max_threads
-        # Guards what follows, and the admission.
+        # Guards who is connected, the admission and the threads.
         self._lock: Final = threading.Lock()
         self._threads: Final[dict[threading.Thread, tuple[WebSocket, socket.socket]]] = {}
-        self._closed = False
         self._ended: Final = threading.Event()
         self._waker: Final = Waker()
         self._acceptor: Final = threading.Thread(
@@ -146,16 +142,10 @@ class Server:
         """The sockets that are listened on; none after :meth:`close`."""
         return tuple(self._listeners)
 
-    @property
-    def port(self) -> int:
-        """The port that is listened on.
-
-        :raises ValueError: there is not exactly one: see :attr:`sockets`.
-        """
-        ports = {sock.getsockname()[1] for sock in self.sockets if _has_port(sock)}
-        if len(ports) != 1:
-            raise ValueError(f"the server listens on {len(ports)} ports, not on one: see sockets")
-        return int(ports.pop())
+    def _ports(self) -> Iterator[int]:
+        for sock in self.sockets:
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                yield sock.getsockname()[1]
 
     def serve_forever(self) -> None:
         """Wait until the server is closed; interrupted, close it."""
@@ -330,12 +320,9 @@ class Server:
     def _handle(self, websocket: WebSocket) -> None:
         try:
             self._handler(websocket)
-        except Exception as error:
-            if only_closed(error) and websocket.state is not State.OPEN:
-                # A handler may leave it to the server to notice the end.
-                return
-            log.exception("%r: the handler failed", websocket)
-            websocket._fail(Cause.HANDLER_ERROR)
+        except Exception as error:  # noqa: BLE001  (a handler's own: logged)
+            if self._has_failed(websocket, error):
+                websocket._fail(Cause.HANDLER_ERROR)
 
 
 _SHORT = 0.01
@@ -374,7 +361,3 @@ def _listen_unix(path: str) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _has_port(sock: socket.socket) -> bool:
-    return sock.family in (socket.AF_INET, socket.AF_INET6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import ssl as tls
 from collections.abc import Awaitable, Callable
@@ -18,13 +17,13 @@ from wscore import (
     HandshakeError,
     Request,
     Response,
-    State,
+    answer_request,
 )
 
-from ._opening import Opening, within_open_timeout
+from ._opening import Opening
 from ._websocket import WebSocket
 
-__all__ = ["RequestHook", "accept", "answer_request", "secure"]
+__all__ = ["RequestHook", "accept", "secure"]
 
 Answer = Accept | Response | None
 RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
@@ -76,7 +75,7 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
             stream = await secure(websocket, self._stream, self._ssl)
             if stream is not None:
                 nursery.start_soon(websocket._carry, stream)
-            await answer_request(websocket, self._on_request)
+            await answer_request(websocket, self._on_request, log)
         except HandshakeError:
             # What the client is told goes out first.
             await websocket.wait_closed()
@@ -94,7 +93,7 @@ async def secure(
     if context is None:
         return stream
     try:
-        with within_open_timeout(websocket):
+        with websocket._within_open_timeout():
             secured = trio.SSLStream(stream, context, server_side=True)
             await secured.do_handshake()
             return secured
@@ -103,47 +102,3 @@ async def secure(
         raise
     await trio.aclose_forcefully(stream)
     return None
-
-
-async def answer_request(
-    websocket: WebSocket,
-    on_request: RequestHook | None,
-    admit: Callable[[], Response | None] = lambda: None,
-) -> None:
-    """Wait for the request and answer it.
-
-    :param admit: asked once the request is here, before the hook; may refuse it.
-    :raises HandshakeError: the connection does not open.
-    """
-    connection = websocket._connection
-    await websocket._until_opening(
-        lambda: connection.request is not None or connection.state is not State.CONNECTING
-    )
-    request = connection.poll_request()
-    assert request is not None
-    try:
-        _respond(websocket, admit() or await _ask(on_request, request, connection))
-    except Exception:
-        log.exception("%r: on_request failed", websocket)
-        _respond(websocket, Response(500))
-    connection.poll_open()
-
-
-async def _ask(on_request: RequestHook | None, request: Request, connection: Connection) -> Answer:
-    if on_request is None:
-        return None
-    answer = on_request(request)
-    if not inspect.isawaitable(answer):
-        return answer
-    deadline = connection.deadline
-    with trio.move_on_at(deadline):
-        return await answer
-    connection.handle_timeout(now=max(deadline, trio.current_time()))
-    return None
-
-
-def _respond(websocket: WebSocket, answer: Answer) -> None:
-    """Answer the request, unless the client went away meanwhile or time is up."""
-    if websocket.state is State.CONNECTING:
-        websocket._connection.respond(answer, now=websocket._now())
-    websocket._settle()

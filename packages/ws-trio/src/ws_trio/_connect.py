@@ -18,7 +18,7 @@ from wscore import (
     State,
 )
 
-from ._opening import Opening, within_open_timeout
+from ._opening import Opening
 from ._proxy import connect_through
 from ._websocket import WebSocket
 
@@ -104,7 +104,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         websocket = WebSocket(connection)
         try:
             stream = None
-            with within_open_timeout(websocket):
+            with websocket._within_open_timeout():
                 stream = await self._connect_stream(destination)
             if stream is not None:
                 nursery.start_soon(websocket._carry, stream)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
 import trio
 
-from ._websocket import WebSocket, what_failed
+from ._websocket import WebSocket
 
-__all__ = ["Opening", "within_open_timeout"]
+__all__ = ["Home", "Opening"]
 
 
 class Opening:
@@ -74,18 +73,3 @@ class Home:
             # That the caller is cancelled, said as nurseries say it.
             await trio.lowlevel.checkpoint_if_cancelled()
             raise
-
-
-@contextmanager
-def within_open_timeout(websocket: WebSocket) -> Iterator[None]:
-    """Get as far as a stream; what goes wrong on the way is the connection's to tell."""
-    connection = websocket._connection
-    deadline = connection.deadline
-    try:
-        with trio.move_on_at(deadline) as scope:
-            yield
-        if scope.cancelled_caught:
-            connection.handle_timeout(now=max(deadline, trio.current_time()))
-            websocket._lose(None)
-    except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        websocket._lose(what_failed(error))

@@ -6,37 +6,22 @@ Policy is in :mod:`wscore`, and so is what every runtime has alike; here is only
 from __future__ import annotations
 
 import trio
-from trio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
 
-from wscore import CallerDriven, Connection, Watch
+from wscore import CallerDriven, Connection
 
+from ._runtime import OnTrio
 from ._stream import carrier_of
 
-__all__ = ["WebSocket", "what_failed"]
+__all__ = ["WebSocket"]
 
 
-def what_failed(error: Exception) -> BaseException:
-    """The error of TLS or of the system says more than trio's around it."""
-    return error if isinstance(error, OSError) else error.__cause__ or error
-
-
-class WebSocket(CallerDriven, trio.abc.AsyncResource):
+class WebSocket(OnTrio, CallerDriven, trio.abc.AsyncResource):
     """A WebSocket connection on trio; :func:`connect` and :func:`serve` make them.
 
     Every method belongs to the thread of the connection's event loop. Any number of tasks may
     send; one at a time may receive. Cancelling a method never corrupts the stream: a cancelled
     send either did not start or completes. Every method that waits is a checkpoint.
     """
-
-    _watch_of_run = RunVar[Watch]("ws_trio.watch")
-    _event = staticmethod(trio.Event)
-    _lock = staticmethod(trio.Lock)
-    _cancel_scope = staticmethod(trio.CancelScope)
-    _task_group = staticmethod(trio.open_nursery)
-    _checkpoint = staticmethod(checkpoint)
-    _checkpoint_if_cancelled = staticmethod(checkpoint_if_cancelled)
-    _cancel_shielded_checkpoint = staticmethod(cancel_shielded_checkpoint)
-    _what_failed = staticmethod(what_failed)
 
     def __init__(self, connection: Connection) -> None:
         """Not public: use :func:`connect` or :func:`serve`."""

@@ -7,6 +7,7 @@ Adapters bind it to a runtime; an event loop of your own can embed it. Start at
 from __future__ import annotations
 
 from ._admission import Admission, Farewell
+from ._answering import answer_request
 from ._arrival import Arrival
 from ._backoff import Backoff, Reconnector
 from ._broadcast import broadcast
@@ -54,6 +55,7 @@ from ._sending import (
     is_whole,
     send_parts,
 )
+from ._serving import AsyncServer, Serving, StructuredServer, run_handler
 from ._stats import FairShare, Stats
 from ._url import URL
 from ._watch import Watch
@@ -69,6 +71,7 @@ __all__ = [
     "Accept",
     "Admission",
     "Arrival",
+    "AsyncServer",
     "BadHandshake",
     "Cause",
     "Backoff",
@@ -119,15 +122,18 @@ __all__ = [
     "Runtime",
     "SendBufferFull",
     "SendableMessage",
+    "Serving",
     "SocketCarrier",
     "State",
     "Stats",
     "StreamCarrier",
+    "StructuredServer",
     "Transport",
     "Watch",
     "WebSocketError",
     "WebSocketTimeout",
     "__version__",
+    "answer_request",
     "as_parts",
     "broadcast",
     "choose_proxy",
@@ -137,6 +143,7 @@ __all__ = [
     "is_whole",
     "only_closed",
     "receive_rest",
+    "run_handler",
     "send_parts",
     "send_some",
 ]

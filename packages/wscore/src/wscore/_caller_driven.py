@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
 from ._close import Cause, CloseCode, CloseReason
 from ._config import Overflow
@@ -22,11 +22,20 @@ from ._sending import Parts, SendableMessage, as_parts, is_whole, send_parts
 __all__ = ["CallerDriven"]
 
 
-class CallerDriven(Driven):
+class Carried(Protocol):
+    """What a :class:`CallerDriven` needs of an adapter: for a subclass to define."""
+
+    async def _carry(self, stream: Any, /) -> None:
+        """The life of the connection on a stream, as a task: it raises nothing but Cancelled."""
+        ...
+
+
+class CallerDriven(Driven, Carried):
     """Base of an adapter's WebSocket whose receiver reads for itself, and whose sender writes.
 
-    A subclass brings the :class:`Runtime`, makes a :class:`Carrier` of a stream, and runs the
-    connection on it in a task: ``_run`` to its end, and then, whatever happens, ``_drop``.
+    A subclass brings the :class:`Runtime`, and ``_carry``, which makes a :class:`Carrier` of a
+    stream and runs the connection on it: ``_run`` to its end, and then, whatever happens,
+    ``_drop``.
 
     Every method belongs to the thread of the connection's event loop. Any number of tasks may
     send; one at a time may receive. Cancelling a method never corrupts the stream: a cancelled

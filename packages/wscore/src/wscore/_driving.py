@@ -8,10 +8,10 @@ time, write what did not go at once, read while nobody receives.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ._carrier import Carrier
 from ._close import CloseCode
@@ -22,6 +22,8 @@ from ._runtime import Event, Nudge, Runtime, TaskGroup
 from ._watch import Watch
 
 __all__ = ["Driven"]
+
+T = TypeVar("T")
 
 
 class Driven(Facts, Runtime):
@@ -123,6 +125,20 @@ class Driven(Facts, Runtime):
         """The stream has no use any more."""
         self._over.set()
         self._to_tend.nudge()
+
+    @contextmanager
+    def _within_open_timeout(self) -> Iterator[None]:
+        """Get as far as a stream; what goes wrong on the way is the connection's to tell."""
+        connection = self._connection
+        deadline = connection.deadline
+        try:
+            with self._cancel_scope(deadline=deadline) as scope:
+                yield
+            if scope.cancelled_caught:
+                connection.handle_timeout(now=max(deadline, self._now()))
+                self._lose(None)
+        except self._stream_errors as error:
+            self._lose(self._what_failed(error))
 
     # What follows from what happened.
 
@@ -329,6 +345,14 @@ class Driven(Facts, Runtime):
             await self._checkpoint()
         else:
             await self._until_received(ready)
+
+    async def _until_deadline(self, answer: Awaitable[T]) -> T | None:
+        """Wait for it until the connection's deadline; then tell the connection, and give None."""
+        deadline = self._connection.deadline
+        with self._cancel_scope(deadline=deadline):
+            return await answer
+        self._connection.handle_timeout(now=max(deadline, self._now()))
+        return None
 
     async def _until_received(self, ready: Callable[[], bool]) -> None:
         """Wait until something was received, and read it if nobody else does; it is not so yet."""

@@ -1,4 +1,4 @@
-"""The only place that says what a runtime brings to the connections that are driven on it.
+"""The only place that says what a runtime brings to what is driven on it: connections, servers.
 
 That is a runtime with async and await, and with tasks that end where they began (structured
 concurrency). Names and meanings are trio's, which anyio shares.
@@ -6,6 +6,7 @@ concurrency). Names and meanings are trio's, which anyio shares.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVarTuple
 
 from ._watch import RunVariable
 
-__all__ = ["Event", "Lock", "Nudge", "Runtime"]
+__all__ = ["CancelScope", "Event", "Lock", "Nudge", "Runtime", "TaskGroup"]
 
 Ts = TypeVarTuple("Ts")
 
@@ -48,6 +49,9 @@ class CancelScope(Protocol):
     """What is cancelled together, on request or at a deadline."""
 
     @property
+    def cancel_called(self) -> bool: ...
+
+    @property
     def cancelled_caught(self) -> bool: ...
 
     def cancel(self) -> object: ...
@@ -75,14 +79,27 @@ class TaskGroup(Protocol):
 
 
 class Runtime(Protocol):
-    """What :class:`CallerDriven` needs of a runtime: for a subclass to bind as static methods.
+    """What :class:`CallerDriven` and :class:`StructuredServer` need of a runtime.
 
-    They are members of the class, not of an object beside it, since most are called for each
-    message: ``_checkpoint = staticmethod(trio.lowlevel.checkpoint)``.
+    It is for a subclass to bind, as static methods. They are members of the class, not of an
+    object beside it, since most are called for each message: ``_checkpoint =
+    staticmethod(trio.lowlevel.checkpoint)``.
     """
 
     _watch_of_run: ClassVar[RunVariable]
     """A ``RunVar`` without a default, made for this and nothing else."""
+    _stream_errors: ClassVar[tuple[type[Exception], ...]]
+    """What a stream raises that breaks, or is closed: OSError, and what is the runtime's own."""
+
+    @staticmethod
+    def _current_time() -> float:
+        """The runtime's clock, in seconds."""
+        ...
+
+    @staticmethod
+    def _current_task() -> object:
+        """What is equal for the same task only, as long as it runs."""
+        ...
 
     @staticmethod
     def _event() -> Event:
@@ -95,8 +112,8 @@ class Runtime(Protocol):
         ...
 
     @staticmethod
-    def _cancel_scope(*, deadline: float) -> CancelScope:
-        """One that is cancelled when the clock says so; never, if it says inf."""
+    def _cancel_scope(*, deadline: float = math.inf, shield: bool = False) -> CancelScope:
+        """One that is cancelled when the clock says so, and, shielded, not with what is around."""
         ...
 
     @staticmethod
@@ -117,6 +134,11 @@ class Runtime(Protocol):
     @staticmethod
     def _cancel_shielded_checkpoint() -> Awaitable[object]:
         """Let others run; nothing else."""
+        ...
+
+    @staticmethod
+    def _cancelled_error() -> type[BaseException]:
+        """What is raised in whoever is cancelled, and may be met by whoever waits for them."""
         ...
 
     @staticmethod

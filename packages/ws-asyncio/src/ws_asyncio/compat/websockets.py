@@ -945,12 +945,12 @@ class _Core(_Server):
         self._front: Final = server
         self.fronts: Final[dict[WebSocket, ServerConnection]] = {}
 
-    async def _serve_one(self, websocket: WebSocket) -> None:
+    async def _live(self, websocket: WebSocket) -> None:
         connection = self._front._connection(websocket)
         _serving.set(connection)
         self.fronts[websocket] = connection
         try:
-            await super()._serve_one(websocket)
+            await super()._live(websocket)
         finally:
             del self.fronts[websocket]
             connection.logger.info("connection closed")

@@ -20,7 +20,6 @@ from typing import Any, ClassVar, Final, NamedTuple, NoReturn
 import trio
 
 from ws_trio._opening import Home
-from ws_trio._serve import run_handler
 from ws_trio._websocket import WebSocket
 from wscore import (
     URL,
@@ -36,6 +35,7 @@ from wscore import (
     Response,
     State,
     Transport,
+    run_handler,
 )
 from wscore import ConnectionClosed as CoreConnectionClosed
 from wscore import HandshakeError as CoreHandshakeError
@@ -621,7 +621,12 @@ class WebSocketServer:
                 request = await connection._receive_request()
             if request is not None:
                 try:
-                    await run_handler(self._handler, request, connection._note_failure)
+                    await run_handler(
+                        connection._websocket,
+                        self._handler,
+                        request,
+                        lambda _, error: connection._note_failure(error),
+                    )
                 finally:
                     with trio.move_on_after(self._disconnect_timeout):
                         await connection.aclose()

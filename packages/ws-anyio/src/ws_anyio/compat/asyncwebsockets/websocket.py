@@ -23,7 +23,7 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError
 
 from ws_anyio import WebSocket, connect
-from ws_anyio._accept import answer_request
+from ws_anyio._accept import log
 from wscore import (
     CloseBy,
     CloseCode,
@@ -32,6 +32,7 @@ from wscore import (
     Connection,
     ConnectionClosed,
     HandshakeError,
+    answer_request,
 )
 
 from ._events import Asking, Filter, HeaderPairs, accepted, ending, to_headers, translated
@@ -159,7 +160,7 @@ class Websocket:
         group.start_soon(websocket._carry_until_cancelled, sock)
         with translated(asking):
             try:
-                await answer_request(websocket, asking)
+                await answer_request(websocket, asking, log)
             except HandshakeError:
                 # The adapter's accept() would wait for the client to take notice.
                 await _until_written(websocket)
