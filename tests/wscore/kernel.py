@@ -8,7 +8,7 @@ sleeps, and the same happens each time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import TracebackType, coroutine
 from typing import Any, Final, Generic, Self, TypeVar, TypeVarTuple
 
@@ -50,7 +50,7 @@ class Task(Generic[T]):
 
     def step(self) -> None:
         try:
-            cancelled = self.is_cancelled()
+            cancelled, self.shielded = self.is_cancelled(), False
             self.ready, self.shielded = (
                 self.coro.throw(Cancelled()) if cancelled else self.coro.send(None)
             )
@@ -326,6 +326,7 @@ class Kernel:
         class OnKernel(Runtime):
             _watch_of_run = self.watch
             _stream_errors = (OSError, Broken)
+            _group_name = "group"
             _current_time = staticmethod(self.clock)
             _current_task = staticmethod(self.task)
             _event = staticmethod(Event)
@@ -335,6 +336,14 @@ class Kernel:
             _checkpoint = staticmethod(self.checkpoint)
             _checkpoint_if_cancelled = staticmethod(self.checkpoint_if_cancelled)
             _cancel_shielded_checkpoint = staticmethod(self.cancel_shielded_checkpoint)
+
+            @staticmethod
+            async def _accept_tls(stream: Any, context: Callable[[Any], Awaitable[Any]]) -> Any:
+                return await context(stream)
+
+            @staticmethod
+            async def _abort_stream(stream: Any) -> None:
+                stream.number = -1
 
             @staticmethod
             def _cancelled_error() -> type[BaseException]:
@@ -350,16 +359,26 @@ class Kernel:
         """An open connection of this runtime, which nothing carries yet."""
         return self.websocket_of(Connection.upgraded(role, config, now=self.now))
 
-    def websocket_of(self, connection: Connection) -> CallerDriven:
-        """A connection of this runtime, which nothing carries yet."""
+    def websocket_of(
+        self,
+        connection: Connection,
+        carrier_of: Callable[[Any, Connection], Carrier] = lambda stream, _: stream,
+    ) -> CallerDriven:
+        """A connection of this runtime, which nothing carries yet.
+
+        :param carrier_of: makes one of a stream; without, streams are carriers.
+        """
 
         class WebSocket(self.runtime, CallerDriven):  # type: ignore[misc, name-defined]
-            async def _carry(self, carrier: Carrier) -> None:
+            async def _carry(self, stream: Any) -> None:
+                carrier = carrier_of(stream, self._connection)
                 try:
                     await self._run(carrier)
                 finally:
                     await self._leave()
                     await self._drop(carrier)
+
+            _carry_until_cancelled = _carry
 
         make: Any = WebSocket
         return make(connection, self.clock)  # type: ignore[no-any-return]

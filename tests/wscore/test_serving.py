@@ -6,11 +6,12 @@ import gc
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 from tests.wscore.carried import Peer, Socket, Wire
-from tests.wscore.kernel import Cancelled, Event, Kernel, Task, always, until
+from tests.wscore.kernel import Broken, Cancelled, Event, Kernel, Task, always, until
 
 from wscore import (
     Admission,
@@ -61,11 +62,7 @@ class Log:
 
 
 class House:
-    """A server, and those who visit it.
-
-    :ivar refused: the streams that were closed at once.
-    :ivar lost: streams with which TLS is not agreed on.
-    """
+    """A server, and those who visit it."""
 
     def __init__(
         self,
@@ -75,34 +72,24 @@ class House:
         on_drain: Callable[[CallerDriven], Any] | None = None,
         max_connections: int | None = None,
         config: Config = CONFIG,
+        tls: Callable[[Wire], Awaitable[Wire]] | None = None,
     ) -> None:
         self.kernel = kernel = Kernel()
         self.log = log = Log()
-        self.refused: list[Wire] = []
-        self.lost: list[Wire] = []
-        refused, lost = self.refused, self.lost
 
         class Server(kernel.runtime, StructuredServer[CallerDriven, Listener]):  # type: ignore[misc, name-defined]
             _log = log
 
-            def _make(self) -> CallerDriven:
-                return kernel.websocket_of(Connection.server(config, now=kernel.now))
-
-            async def _secure(self, websocket: CallerDriven, stream: Wire) -> Socket | None:
-                if stream in lost:
-                    websocket._lose(None)
-                    return None
-                return Socket(kernel, stream, websocket._connection)
-
-            async def _refuse(self, stream: Wire) -> None:
-                refused.append(stream)
+            @staticmethod
+            def _make(connection: Connection) -> CallerDriven:
+                return kernel.websocket_of(connection, partial(Socket, kernel))
 
             def _ports(self) -> Iterator[int]:
                 return (each.port for each in self._listeners if each.port is not None)
 
         make: Any = Server
         self.server: StructuredServer[CallerDriven, Listener] = make(
-            handler, on_request, on_drain, Admission(max_connections), config
+            handler, on_request, on_drain, Admission(max_connections), config, tls
         )
         kernel.start(self._keep())
         kernel.settle()
@@ -298,10 +285,13 @@ def test_a_handshake_that_fails_is_told(build: MakeHouse) -> None:
     assert len(house.log.lines) == 1
 
 
-def test_one_that_never_gets_as_far_as_a_stream_is_over(build: MakeHouse) -> None:
-    house, wire = build(echo), Wire()
-    house.lost.append(wire)
+def test_one_with_whom_tls_fails_is_over(build: MakeHouse) -> None:
+    async def fail(wire: Wire) -> Wire:
+        raise Broken
+
+    house, wire = build(echo, tls=fail), Wire()
     assert house.serve(wire).ended
+    assert wire.number < 0
     assert wire.reads == 0
     assert len(house.log.lines) == 1
 
@@ -406,7 +396,8 @@ def test_who_comes_later_is_refused(build: MakeHouse) -> None:
     house, wire = build(echo), Wire()
     assert house.close().ended
     assert house.serve(wire).ended
-    assert house.refused == [wire]
+    assert wire.number < 0
+    assert wire.written == []
 
 
 def test_a_handler_that_does_not_return_is_cancelled(build: MakeHouse) -> None:

@@ -6,28 +6,23 @@ import logging
 import socket
 import ssl as tls
 from collections.abc import Awaitable, Callable
-from typing import Final, Unpack
+from typing import Unpack
 
-import anyio
 from anyio.abc import ByteStream, TaskGroup
-from anyio.streams.tls import TLSStream
 
 from wscore import (
     Accept,
+    Accepting,
     Config,
     ConfigOptions,
-    Connection,
-    HandshakeError,
     Request,
     Response,
-    answer_request,
 )
 
-from ._opening import Opening
-from ._stream import Wire
+from ._runtime import OnAnyio
 from ._websocket import WebSocket
 
-__all__ = ["RequestHook", "accept", "log", "secure"]
+__all__ = ["RequestHook", "accept", "log"]
 
 Answer = Accept | Response | None
 RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
@@ -37,7 +32,7 @@ RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
 log = logging.getLogger("ws_anyio")
 
 
-class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a context manager)
+class accept(OnAnyio, Accepting[WebSocket]):  # noqa: N801  (used like a function)
     """Be the server on a connected stream: ``async with accept(stream) as websocket``.
 
     For streams that come from elsewhere: a supervisor, a pair, a listener of your own.
@@ -58,6 +53,9 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
         ``HandshakeRefused``, ``BadHandshake`` or ``HandshakeInterrupted``.
     """
 
+    _log = log
+    _make = WebSocket
+
     def __init__(
         self,
         stream: ByteStream,
@@ -70,42 +68,5 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
     ) -> None:
         if isinstance(stream, socket.socket):
             raise TypeError("accept takes a stream of anyio; SocketStream.from_socket() makes one")
-        self._stream: Final = stream
-        self._ssl: Final = ssl
-        self._on_request: Final = on_request
-        self._task_group = task_group
-        self._config: Final = (config or Config()).replace(**policy)
-
-    async def _open(self, task_group: TaskGroup) -> WebSocket:
-        websocket = WebSocket(Connection.server(self._config, now=anyio.current_time()))
-        try:
-            stream = await secure(websocket, self._stream, self._ssl)
-            if stream is not None:
-                self._start(websocket, stream, task_group)
-            try:
-                await answer_request(websocket, self._on_request, log)
-            except HandshakeError:
-                # What the client is told goes out first.
-                await websocket.wait_closed()
-                raise
-        except BaseException:
-            websocket.abort()
-            raise
-        return websocket
-
-
-async def secure(
-    websocket: WebSocket, stream: Wire, context: tls.SSLContext | None
-) -> Wire | None:
-    """The stream over which the connection is to run; None if there is none any more."""
-    if context is None:
-        return stream
-    assert not isinstance(stream, socket.socket), "a listener with TLS gives streams"
-    try:
-        with websocket._within_open_timeout():
-            return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
-    except BaseException:
-        await anyio.aclose_forcefully(stream)
-        raise
-    await anyio.aclose_forcefully(stream)
-    return None
+        config = (config or Config()).replace(**policy)
+        super().__init__(stream, ssl, on_request, task_group, config)

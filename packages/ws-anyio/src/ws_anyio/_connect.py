@@ -13,22 +13,20 @@ from anyio.streams.tls import TLSStream
 from wscore import (
     Config,
     ConfigOptions,
-    Connection,
+    Connecting,
     Destination,
-    HandshakeRejected,
     HeadersLike,
-    State,
 )
 
-from ._opening import Opening
 from ._proxy import connect_through
+from ._runtime import OnAnyio
 from ._stream import Wire, detached
 from ._websocket import WebSocket
 
 __all__ = ["connect"]
 
 
-class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a context manager)
+class connect(OnAnyio, Connecting[WebSocket]):  # noqa: N801  (used like a function)
     """Connect to a WebSocket server: ``async with connect(...)``, or ``await`` with a task group.
 
     ``open_timeout`` bounds everything from the lookup of the name to the server's answer.
@@ -59,6 +57,8 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
     :raises ImportError: on awaiting, if SOCKS needs python-socks, which is not installed.
     """
 
+    _make = WebSocket
+
     def __init__(
         self,
         url: str,
@@ -75,7 +75,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         config: Config | None = None,
         **policy: Unpack[ConfigOptions],
     ) -> None:
-        self._destination: Final = Destination.first(
+        destination = Destination.first(
             url,
             headers=headers,
             origin=origin,
@@ -86,38 +86,9 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             is_fixed=stream is not None,
             unix_path=unix_path,
         )
-        self._config: Final = (config or Config()).replace(**policy)
+        super().__init__(destination, task_group, (config or Config()).replace(**policy))
         self._ssl: Final = ssl
         self._stream: Final = stream
-        self._task_group = task_group
-
-    async def _open(self, task_group: TaskGroup) -> WebSocket:
-        # One deadline for all: a redirection does not begin it anew.
-        began = anyio.current_time()
-        destination = self._destination
-        while True:
-            try:
-                return await self._attempt(task_group, destination, began)
-            except HandshakeRejected as rejection:
-                destination = destination.redirected(rejection)
-
-    async def _attempt(
-        self, task_group: TaskGroup, destination: Destination, began: float
-    ) -> WebSocket:
-        connection = Connection.client(destination.request, self._config, now=began)
-        websocket = WebSocket(connection)
-        try:
-            stream = None
-            with websocket._within_open_timeout():
-                stream = await self._connect_stream(destination)
-            if stream is not None:
-                self._start(websocket, stream, task_group)
-            await websocket._until_opening(lambda: connection.state is not State.CONNECTING)
-            connection.poll_open()
-        except BaseException:
-            websocket.abort()
-            raise
-        return websocket
 
     async def _connect_stream(self, destination: Destination) -> Wire:
         url = destination.url

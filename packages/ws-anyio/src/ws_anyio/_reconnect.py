@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl as tls
-from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final, Literal, Unpack
+from typing import Literal, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,9 +15,9 @@ from wscore import (
     Backoff,
     Config,
     ConfigOptions,
-    HandshakeError,
     Headers,
     HeadersLike,
+    Reconnecting,
     Reconnector,
 )
 
@@ -30,7 +29,7 @@ __all__ = ["reconnect"]
 log = logging.getLogger("ws_anyio")
 
 
-class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function: iterated over)
+class reconnect(Reconnecting[WebSocket]):  # noqa: N801  (used like a function: iterated over)
     """Stay connected: ``async for websocket in reconnect(url, task_group=task_group)``.
 
     Each turn of the loop gets an open connection. The next one closes it, if it still is open,
@@ -55,6 +54,10 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
         certificate is not to be trusted, it is no WebSocket server.
     """
 
+    _log = log
+    _sleep = staticmethod(anyio.sleep)
+    _current_time = staticmethod(anyio.current_time)
+
     def __init__(
         self,
         url: str,
@@ -72,9 +75,9 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
         **policy: Unpack[ConfigOptions],
     ) -> None:
         config = (config or Config()).replace(**policy)
-        self._url: Final = URL.parse(url)
-        self._reconnector: Final = Reconnector(backoff, config.entropy)
-        self._connect: Final = partial(
+        where = URL.parse(url)
+        reconnector = Reconnector(backoff, config.entropy)
+        again = partial(
             connect,
             url,
             ssl=ssl,
@@ -87,22 +90,6 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
             task_group=task_group,
             config=config,
         )
-        self._connect()
-        self._websocket: WebSocket | None = None
-
-    async def __anext__(self) -> WebSocket:
-        reconnector, clock = self._reconnector, anyio.current_time
-        delay = 0.0
-        if self._websocket is not None:
-            await self._websocket.close()
-            delay = reconnector.closed(now=clock())
-        while True:
-            await anyio.sleep(delay)
-            try:
-                self._websocket = await self._connect()
-            except HandshakeError as error:
-                delay = reconnector.failed(error)
-                log.info("%s: %s; again in %.1f s", self._url, error, delay)
-            else:
-                reconnector.opened(now=clock())
-                return self._websocket
+        # What cannot be right is raised now.
+        again()
+        super().__init__(where, again, reconnector)

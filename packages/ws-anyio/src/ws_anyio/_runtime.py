@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ssl as tls
+
 import anyio
+from anyio.abc import ByteStream
 from anyio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled
+from anyio.streams.tls import TLSStream
 
 from wscore import Runtime, Watch
+
+from ._stream import abort
 
 __all__ = ["OnAnyio"]
 
@@ -15,6 +21,8 @@ class OnAnyio(Runtime):
 
     _watch_of_run = RunVar[Watch]("ws_anyio.watch")
     _stream_errors = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+    _abort_stream = staticmethod(abort)
+    _group_name = "task_group"
     _current_time = staticmethod(anyio.current_time)
     _event = staticmethod(anyio.Event)
     _lock = staticmethod(anyio.Lock)
@@ -24,6 +32,10 @@ class OnAnyio(Runtime):
     _checkpoint_if_cancelled = staticmethod(checkpoint_if_cancelled)
     _cancel_shielded_checkpoint = staticmethod(cancel_shielded_checkpoint)
     _cancelled_error = staticmethod(anyio.get_cancelled_exc_class)
+
+    @staticmethod
+    async def _accept_tls(stream: ByteStream, context: tls.SSLContext) -> ByteStream:
+        return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
 
     @staticmethod
     def _current_task() -> int:

@@ -12,14 +12,13 @@ from typing import Any, Final, Unpack
 
 import anyio
 from anyio.abc import Listener, SocketAttribute, TaskGroup, TaskStatus
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from wscore import Admission, Config, ConfigOptions, Connection, StructuredServer
+from wscore import Admission, Config, ConfigOptions, Home, StructuredServer
 
-from ._accept import RequestHook, secure
-from ._opening import Home
+from ._accept import RequestHook
 from ._runtime import OnAnyio
-from ._stream import Wire, abort, as_sockets
+from ._stream import Wire, as_sockets
 from ._websocket import WebSocket
 
 __all__ = ["DrainHook", "Handler", "Server", "serve"]
@@ -102,7 +101,7 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
 
     async def __aenter__(self) -> Server:
         self._server = self._make()
-        self._home = Home()
+        self._home = Home(anyio.create_task_group(), checkpoint_if_cancelled)
         await self._listen()
         task_group = await self._home.enter()
         self._server._start(task_group, self._handler_task_group or task_group)
@@ -156,19 +155,7 @@ class Server(OnAnyio, StructuredServer[WebSocket, Listener[Any]]):
     """
 
     _log = log
-
-    def __init__(
-        self,
-        handler: Handler,
-        on_request: RequestHook | None,
-        on_drain: DrainHook | None,
-        admission: Admission,
-        config: Config,
-        ssl: tls.SSLContext | None,
-    ) -> None:
-        """Not public: use :func:`serve`."""
-        super().__init__(handler, on_request, on_drain, admission, config)
-        self._ssl: Final = ssl
+    _make = WebSocket
 
     def _start(self, task_group: TaskGroup, handler_task_group: TaskGroup) -> None:
         task_group.start_soon(self._accept, task_group, handler_task_group)
@@ -182,15 +169,6 @@ class Server(OnAnyio, StructuredServer[WebSocket, Listener[Any]]):
                 serve_one = partial(self._serve_one, task_group)
                 for listener in self._listeners:
                     accepting.start_soon(_accept_from, listener, serve_one, handler_task_group)
-
-    def _make(self) -> WebSocket:
-        return WebSocket(Connection.server(self._config, now=anyio.current_time()))
-
-    async def _secure(self, websocket: WebSocket, stream: Wire) -> Wire | None:
-        return await secure(websocket, stream, self._ssl)
-
-    async def _refuse(self, stream: Wire) -> None:
-        await abort(stream)
 
     def _ports(self) -> Iterator[int]:
         for listener in self._listeners:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl as tls
-from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final, Literal, Unpack
+from typing import Literal, Unpack
 
 from wscore import (
     URL,
     Backoff,
     Config,
     ConfigOptions,
-    HandshakeError,
     Headers,
     HeadersLike,
+    Reconnecting,
     Reconnector,
 )
 
@@ -28,7 +27,7 @@ __all__ = ["reconnect"]
 log = logging.getLogger("ws_asyncio")
 
 
-class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function: iterated over)
+class reconnect(Reconnecting[WebSocket]):  # noqa: N801  (used like a function: iterated over)
     """Stay connected to a server: ``async for websocket in reconnect(url)``.
 
     Each turn of the loop gets an open connection. The next one closes it, if it still is open,
@@ -52,6 +51,13 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
         certificate is not to be trusted, it is no WebSocket server.
     """
 
+    _log = log
+    _sleep = staticmethod(asyncio.sleep)
+
+    @staticmethod
+    def _current_time() -> float:
+        return asyncio.get_running_loop().time()
+
     def __init__(
         self,
         url: str,
@@ -68,9 +74,9 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
         **policy: Unpack[ConfigOptions],
     ) -> None:
         config = (config or Config()).replace(**policy)
-        self._url: Final = URL.parse(url)
-        self._reconnector: Final = Reconnector(backoff, config.entropy)
-        self._connect: Final = partial(
+        where = URL.parse(url)
+        reconnector = Reconnector(backoff, config.entropy)
+        again = partial(
             connect,
             url,
             ssl=ssl,
@@ -82,22 +88,6 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
             unix_path=unix_path,
             config=config,
         )
-        self._connect()
-        self._websocket: WebSocket | None = None
-
-    async def __anext__(self) -> WebSocket:
-        reconnector, clock = self._reconnector, asyncio.get_running_loop().time
-        delay = 0.0
-        if self._websocket is not None:
-            await self._websocket.close()
-            delay = reconnector.closed(now=clock())
-        while True:
-            await asyncio.sleep(delay)
-            try:
-                self._websocket = await self._connect()
-            except HandshakeError as error:
-                delay = reconnector.failed(error)
-                log.info("%s: %s; again in %.1f s", self._url, error, delay)
-            else:
-                reconnector.opened(now=clock())
-                return self._websocket
+        # What cannot be right is raised now.
+        again()
+        super().__init__(where, again, reconnector)

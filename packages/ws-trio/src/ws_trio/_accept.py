@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 import ssl as tls
 from collections.abc import Awaitable, Callable
-from typing import Final, Unpack
+from typing import Unpack
 
 import trio
 
 from wscore import (
     Accept,
+    Accepting,
     Config,
     ConfigOptions,
-    Connection,
-    HandshakeError,
     Request,
     Response,
-    answer_request,
 )
 
-from ._opening import Opening
+from ._runtime import OnTrio
 from ._websocket import WebSocket
 
-__all__ = ["RequestHook", "accept", "secure"]
+__all__ = ["RequestHook", "accept"]
 
 Answer = Accept | Response | None
 RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
@@ -33,7 +31,7 @@ RequestHook = Callable[[Request], Answer | Awaitable[Answer]]
 log = logging.getLogger("ws_trio")
 
 
-class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a context manager)
+class accept(OnTrio, Accepting[WebSocket]):  # noqa: N801  (used like a function)
     """Be the server on a connected stream: ``async with accept(stream) as websocket``.
 
     For streams that come from elsewhere: a supervisor, a pair, a listener of your own.
@@ -53,6 +51,9 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
         ``HandshakeRefused``, ``BadHandshake`` or ``HandshakeInterrupted``.
     """
 
+    _log = log
+    _make = WebSocket
+
     def __init__(
         self,
         stream: trio.abc.Stream,
@@ -63,42 +64,5 @@ class accept(Opening):  # noqa: N801  (used like a function: awaited, or as a co
         config: Config | None = None,
         **policy: Unpack[ConfigOptions],
     ) -> None:
-        self._stream: Final = stream
-        self._ssl: Final = ssl
-        self._on_request: Final = on_request
-        self._nursery = nursery
-        self._config: Final = (config or Config()).replace(**policy)
-
-    async def _open(self, nursery: trio.Nursery) -> WebSocket:
-        websocket = WebSocket(Connection.server(self._config, now=trio.current_time()))
-        try:
-            stream = await secure(websocket, self._stream, self._ssl)
-            if stream is not None:
-                nursery.start_soon(websocket._carry, stream)
-            await answer_request(websocket, self._on_request, log)
-        except HandshakeError:
-            # What the client is told goes out first.
-            await websocket.wait_closed()
-            raise
-        except BaseException:
-            websocket.abort()
-            raise
-        return websocket
-
-
-async def secure(
-    websocket: WebSocket, stream: trio.abc.Stream, context: tls.SSLContext | None
-) -> trio.abc.Stream | None:
-    """The stream over which the connection is to run; None if there is none any more."""
-    if context is None:
-        return stream
-    try:
-        with websocket._within_open_timeout():
-            secured = trio.SSLStream(stream, context, server_side=True)
-            await secured.do_handshake()
-            return secured
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
-    await trio.aclose_forcefully(stream)
-    return None
+        config = (config or Config()).replace(**policy)
+        super().__init__(stream, ssl, on_request, nursery, config)

@@ -11,21 +11,19 @@ import trio
 from wscore import (
     Config,
     ConfigOptions,
-    Connection,
+    Connecting,
     Destination,
-    HandshakeRejected,
     HeadersLike,
-    State,
 )
 
-from ._opening import Opening
 from ._proxy import connect_through
+from ._runtime import OnTrio
 from ._websocket import WebSocket
 
 __all__ = ["connect"]
 
 
-class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a context manager)
+class connect(OnTrio, Connecting[WebSocket]):  # noqa: N801  (used like a function)
     """Connect to a WebSocket server: ``async with connect(...)``, or ``await`` with a nursery.
 
     ``open_timeout`` bounds everything from the lookup of the name to the server's answer.
@@ -55,6 +53,8 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
     :raises ImportError: on awaiting, if SOCKS needs python-socks, which is not installed.
     """
 
+    _make = WebSocket
+
     def __init__(
         self,
         url: str,
@@ -71,7 +71,7 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
         config: Config | None = None,
         **policy: Unpack[ConfigOptions],
     ) -> None:
-        self._destination: Final = Destination.first(
+        destination = Destination.first(
             url,
             headers=headers,
             origin=origin,
@@ -82,38 +82,9 @@ class connect(Opening):  # noqa: N801  (used like a function: awaited, or as a c
             is_fixed=stream is not None,
             unix_path=unix_path,
         )
-        self._config: Final = (config or Config()).replace(**policy)
+        super().__init__(destination, nursery, (config or Config()).replace(**policy))
         self._ssl: Final = ssl
         self._stream: Final = stream
-        self._nursery = nursery
-
-    async def _open(self, nursery: trio.Nursery) -> WebSocket:
-        # One deadline for all: a redirection does not begin it anew.
-        began = trio.current_time()
-        destination = self._destination
-        while True:
-            try:
-                return await self._attempt(nursery, destination, began)
-            except HandshakeRejected as rejection:
-                destination = destination.redirected(rejection)
-
-    async def _attempt(
-        self, nursery: trio.Nursery, destination: Destination, began: float
-    ) -> WebSocket:
-        connection = Connection.client(destination.request, self._config, now=began)
-        websocket = WebSocket(connection)
-        try:
-            stream = None
-            with websocket._within_open_timeout():
-                stream = await self._connect_stream(destination)
-            if stream is not None:
-                nursery.start_soon(websocket._carry, stream)
-            await websocket._until_opening(lambda: connection.state is not State.CONNECTING)
-            connection.poll_open()
-        except BaseException:
-            websocket.abort()
-            raise
-        return websocket
 
     async def _connect_stream(self, destination: Destination) -> trio.abc.Stream:
         url = destination.url

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl as tls
-from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final, Literal, Unpack
+from typing import Literal, Unpack
 
 import trio
 
@@ -15,9 +14,9 @@ from wscore import (
     Backoff,
     Config,
     ConfigOptions,
-    HandshakeError,
     Headers,
     HeadersLike,
+    Reconnecting,
     Reconnector,
 )
 
@@ -29,7 +28,7 @@ __all__ = ["reconnect"]
 log = logging.getLogger("ws_trio")
 
 
-class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function: iterated over)
+class reconnect(Reconnecting[WebSocket]):  # noqa: N801  (used like a function: iterated over)
     """Stay connected to a server: ``async for websocket in reconnect(url, nursery=nursery)``.
 
     Each turn of the loop gets an open connection. The next one closes it, if it still is open,
@@ -54,6 +53,10 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
         certificate is not to be trusted, it is no WebSocket server.
     """
 
+    _log = log
+    _sleep = staticmethod(trio.sleep)
+    _current_time = staticmethod(trio.current_time)
+
     def __init__(
         self,
         url: str,
@@ -71,9 +74,9 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
         **policy: Unpack[ConfigOptions],
     ) -> None:
         config = (config or Config()).replace(**policy)
-        self._url: Final = URL.parse(url)
-        self._reconnector: Final = Reconnector(backoff, config.entropy)
-        self._connect: Final = partial(
+        where = URL.parse(url)
+        reconnector = Reconnector(backoff, config.entropy)
+        again = partial(
             connect,
             url,
             ssl=ssl,
@@ -86,22 +89,6 @@ class reconnect(AsyncIterator[WebSocket]):  # noqa: N801  (used like a function:
             nursery=nursery,
             config=config,
         )
-        self._connect()
-        self._websocket: WebSocket | None = None
-
-    async def __anext__(self) -> WebSocket:
-        reconnector, clock = self._reconnector, trio.current_time
-        delay = 0.0
-        if self._websocket is not None:
-            await self._websocket.close()
-            delay = reconnector.closed(now=clock())
-        while True:
-            await trio.sleep(delay)
-            try:
-                self._websocket = await self._connect()
-            except HandshakeError as error:
-                delay = reconnector.failed(error)
-                log.info("%s: %s; again in %.1f s", self._url, error, delay)
-            else:
-                reconnector.opened(now=clock())
-                return self._websocket
+        # What cannot be right is raised now.
+        again()
+        super().__init__(where, again, reconnector)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl as tls
+
 import trio
 from trio.lowlevel import (
     RunVar,
@@ -21,6 +23,8 @@ class OnTrio(Runtime):
 
     _watch_of_run = RunVar[Watch]("ws_trio.watch")
     _stream_errors = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+    _abort_stream = staticmethod(trio.aclose_forcefully)
+    _group_name = "nursery"
     _current_time = staticmethod(trio.current_time)
     _current_task = staticmethod(current_task)
     _event = staticmethod(trio.Event)
@@ -30,6 +34,12 @@ class OnTrio(Runtime):
     _checkpoint = staticmethod(checkpoint)
     _checkpoint_if_cancelled = staticmethod(checkpoint_if_cancelled)
     _cancel_shielded_checkpoint = staticmethod(cancel_shielded_checkpoint)
+
+    @staticmethod
+    async def _accept_tls(stream: trio.abc.Stream, context: tls.SSLContext) -> trio.abc.Stream:
+        secured = trio.SSLStream(stream, context, server_side=True)
+        await secured.do_handshake()
+        return secured
 
     @staticmethod
     def _cancelled_error() -> type[BaseException]:

@@ -12,10 +12,9 @@ from typing import Any, Final, Unpack
 
 import trio
 
-from wscore import Admission, Config, ConfigOptions, Connection, StructuredServer
+from wscore import Admission, Config, ConfigOptions, Home, StructuredServer
 
-from ._accept import RequestHook, secure
-from ._opening import Home
+from ._accept import RequestHook
 from ._runtime import OnTrio
 from ._websocket import WebSocket
 
@@ -99,7 +98,7 @@ class serve:  # noqa: N801  (used like a function: awaited, or as a context mana
 
     async def __aenter__(self) -> Server:
         self._server = self._make()
-        self._home = Home()
+        self._home = Home(trio.open_nursery(), trio.lowlevel.checkpoint_if_cancelled)
         await self._listen()
         nursery = await self._home.enter()
         self._server._start(nursery, self._handler_nursery or nursery)
@@ -146,19 +145,7 @@ class Server(OnTrio, StructuredServer[WebSocket, trio.abc.Listener[Any]]):
     """
 
     _log = log
-
-    def __init__(
-        self,
-        handler: Handler,
-        on_request: RequestHook | None,
-        on_drain: DrainHook | None,
-        admission: Admission,
-        config: Config,
-        ssl: tls.SSLContext | None,
-    ) -> None:
-        """Not public: use :func:`serve`."""
-        super().__init__(handler, on_request, on_drain, admission, config)
-        self._ssl: Final = ssl
+    _make = WebSocket
 
     def _start(self, nursery: trio.Nursery, handler_nursery: trio.Nursery) -> None:
         nursery.start_soon(self._accept, nursery, handler_nursery)
@@ -173,17 +160,6 @@ class Server(OnTrio, StructuredServer[WebSocket, trio.abc.Listener[Any]]):
                 [*self._listeners],
                 handler_nursery=handler_nursery,
             )
-
-    def _make(self) -> WebSocket:
-        return WebSocket(Connection.server(self._config, now=trio.current_time()))
-
-    async def _secure(
-        self, websocket: WebSocket, stream: trio.abc.Stream
-    ) -> trio.abc.Stream | None:
-        return await secure(websocket, stream, self._ssl)
-
-    async def _refuse(self, stream: trio.abc.Stream) -> None:
-        await trio.aclose_forcefully(stream)
 
     def _ports(self) -> Iterator[int]:
         for listener in self._listeners:

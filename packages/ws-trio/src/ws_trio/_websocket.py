@@ -36,3 +36,6 @@ class WebSocket(OnTrio, CallerDriven, trio.abc.AsyncResource):
             # Harmless unless the nursery that carries the connection was cancelled.
             await self._leave()
             await self._drop(carrier)
+
+    # Whoever's the nursery is, the connection ends with it.
+    _carry_until_cancelled = _carry

@@ -40,11 +40,13 @@ from ._form import codec as codec
 from ._handshake import Tunnel
 from ._http import Accept, Headers, HeadersLike, Request, Response
 from ._inbox import Message, Part
+from ._opening import Accepting, Connecting, Home
 from ._outbox import Prepared
 from ._pace import HANDOVER, IN_A_ROW
 from ._pings import ControlFrame, Latency, Ping
 from ._proxy import Proxy, choose_proxy
 from ._receiving import PartReceiver, ReceivedParts, Receiving
+from ._reconnecting import Reconnecting
 from ._runtime import Runtime
 from ._sending import (
     Parts,
@@ -69,6 +71,7 @@ __all__ = [
     "URL",
     "Tunnel",
     "Accept",
+    "Accepting",
     "Admission",
     "Arrival",
     "AsyncServer",
@@ -84,6 +87,7 @@ __all__ = [
     "ConcurrencyError",
     "Config",
     "ConfigOptions",
+    "Connecting",
     "Connection",
     "ConnectionClosed",
     "ControlFrame",
@@ -98,6 +102,7 @@ __all__ = [
     "HandshakeRejected",
     "Headers",
     "HeadersLike",
+    "Home",
     "InvalidState",
     "InvalidURL",
     "Latency",
@@ -114,6 +119,7 @@ __all__ = [
     "Prepared",
     "ReceivedParts",
     "Receiving",
+    "Reconnecting",
     "Reconnector",
     "RedirectRefused",
     "Request",

@@ -29,13 +29,17 @@ class Carried(Protocol):
         """The life of the connection on a stream, as a task: it raises nothing but Cancelled."""
         ...
 
+    async def _carry_until_cancelled(self, stream: Any, /) -> None:
+        """The same in a task group that is not ours: cancelled, the connection ends."""
+        ...
+
 
 class CallerDriven(Driven, Carried):
     """Base of an adapter's WebSocket whose receiver reads for itself, and whose sender writes.
 
-    A subclass brings the :class:`Runtime`, and ``_carry``, which makes a :class:`Carrier` of a
-    stream and runs the connection on it: ``_run`` to its end, and then, whatever happens,
-    ``_drop``.
+    A subclass brings the :class:`Runtime`, and ``_carry`` and ``_carry_until_cancelled``, which
+    make a :class:`Carrier` of a stream and run the connection on it: ``_run`` to its end, and
+    then, whatever happens, ``_drop``.
 
     Every method belongs to the thread of the connection's event loop. Any number of tasks may
     send; one at a time may receive. Cancelling a method never corrupts the stream: a cancelled

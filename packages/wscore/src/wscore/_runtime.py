@@ -79,7 +79,8 @@ class TaskGroup(Protocol):
 
 
 class Runtime(Protocol):
-    """What :class:`CallerDriven` and :class:`StructuredServer` need of a runtime.
+    """What :class:`CallerDriven`, :class:`Connecting`, :class:`Accepting` and
+    :class:`StructuredServer` need of a runtime, and of its streams.
 
     It is for a subclass to bind, as static methods. They are members of the class, not of an
     object beside it, since most are called for each message: ``_checkpoint =
@@ -90,6 +91,9 @@ class Runtime(Protocol):
     """A ``RunVar`` without a default, made for this and nothing else."""
     _stream_errors: ClassVar[tuple[type[Exception], ...]]
     """What a stream raises that breaks, or is closed: OSError, and what is the runtime's own."""
+
+    _group_name: ClassVar[str]
+    """The name of the parameter that is a task group of the caller's."""
 
     @staticmethod
     def _current_time() -> float:
@@ -139,6 +143,19 @@ class Runtime(Protocol):
     @staticmethod
     def _cancelled_error() -> type[BaseException]:
         """What is raised in whoever is cancelled, and may be met by whoever waits for them."""
+        ...
+
+    @staticmethod
+    def _accept_tls(stream: Any, context: Any, /) -> Awaitable[Any]:
+        """Be the server in the handshake of TLS on a stream; the stream over it.
+
+        :raises Exception: as :attr:`_stream_errors` says.
+        """
+        ...
+
+    @staticmethod
+    def _abort_stream(stream: Any, /) -> Awaitable[object]:
+        """Close it at once."""
         ...
 
     @staticmethod

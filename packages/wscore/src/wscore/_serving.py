@@ -16,10 +16,11 @@ from ._answering import Answer, Answering, Cancelling, answer_request
 from ._caller_driven import CallerDriven
 from ._close import Cause, CloseCode, CloseReason
 from ._config import Config
-from ._connection import State
+from ._connection import Connection, State
 from ._errors import ConnectionClosed, HandshakeError, only_closed
 from ._http import Request
 from ._log import Log
+from ._opening import Making, secure
 from ._runtime import CancelScope, Event, Runtime, TaskGroup
 
 __all__ = ["AsyncServer", "Serving", "StructuredServer", "run_handler"]
@@ -227,22 +228,6 @@ class AsyncServer(Serving[A], Tasks):
             self._log.error("%r: on_drain failed", websocket, exc_info=error)
 
 
-class Streams(Protocol[D]):
-    """What a :class:`StructuredServer` needs of an adapter: for a subclass to define."""
-
-    def _make(self) -> D:
-        """A connection of a server, which nothing carries yet."""
-        ...
-
-    async def _secure(self, websocket: D, stream: Any) -> Any:
-        """The stream over which the connection is to run; None if there is none any more."""
-        ...
-
-    async def _refuse(self, stream: Any) -> None:
-        """Close a stream at once."""
-        ...
-
-
 class Listener(Protocol):
     async def aclose(self) -> object: ...
 
@@ -250,7 +235,7 @@ class Listener(Protocol):
 L = TypeVar("L", bound=Listener)
 
 
-class StructuredServer(AsyncServer[D], Streams[D], Runtime, Generic[D, L]):
+class StructuredServer(AsyncServer[D], Making[D], Runtime, Generic[D, L]):
     """A server on a runtime with structured concurrency.
 
     A subclass brings the :class:`Runtime`, fills ``_listeners``, and runs :meth:`_serve_one` for
@@ -266,9 +251,11 @@ class StructuredServer(AsyncServer[D], Streams[D], Runtime, Generic[D, L]):
         on_drain: Callable[[D], Awaitable[object] | None] | None,
         admission: Admission,
         config: Config,
+        ssl: Any,
     ) -> None:
         """Not public: use ``serve``."""
         super().__init__(handler, on_request, on_drain, admission, config)
+        self._ssl: Final = ssl
         self._listeners: Final[list[L]] = []
         self._listening: Final = self._cancel_scope()
         self._lives: Final[dict[D, _Life]] = {}
@@ -334,14 +321,14 @@ class StructuredServer(AsyncServer[D], Streams[D], Runtime, Generic[D, L]):
         """
         if self._closed:
             # It was accepted before, and its task has begun only now.
-            await self._refuse(stream)
+            await self._abort_stream(stream)
             return
-        websocket = self._make()
+        websocket = self._make(Connection.server(self._config, now=self._current_time()))
         life = _Life(self._current_task(), self._cancel_scope(), self._event())
         self._lives[websocket] = life
         try:
             with life.scope:
-                secured = await self._secure(websocket, stream)
+                secured = await secure(websocket, stream, self._ssl)
                 if secured is not None:
                     group.start_soon(websocket._carry, secured)
                 await self._live(websocket)

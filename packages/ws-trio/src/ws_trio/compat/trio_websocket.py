@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Final, NamedTuple, NoReturn
 
 import trio
 
-from ws_trio._opening import Home
 from ws_trio._websocket import WebSocket
 from wscore import (
     URL,
@@ -31,6 +30,7 @@ from wscore import (
     HandshakeInterrupted,
     HandshakeRejected,
     Headers,
+    Home,
     Request,
     Response,
     State,
@@ -273,7 +273,7 @@ async def open_websocket(
     :raises ConnectionTimeout, DisconnectionTimeout: a time has passed.
     :raises ConnectionRejected: the server answered with another status than 101.
     """
-    home = Home()
+    home = Home(trio.open_nursery(), trio.lowlevel.checkpoint_if_cancelled)
     nursery = await home.enter()
     connection: WebSocketConnection | None = None
     try:
@@ -299,7 +299,9 @@ async def open_websocket(
     await _leave(home, connection, disconnect_timeout)
 
 
-async def _leave(home: Home, connection: WebSocketConnection | None, seconds: float) -> None:
+async def _leave(
+    home: Home[trio.Nursery], connection: WebSocketConnection | None, seconds: float
+) -> None:
     try:
         if connection is not None:
             with _within(seconds, DisconnectionTimeout):
