@@ -182,10 +182,20 @@ async def test_a_hook_that_raises_is_a_500_and_reveals_nothing(
             peer.reset()
             await websocket.recv()
 
+    async def trips_over_something_cancelled(request: Request) -> None:
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        await cancelled
+
     def fails(request: Request) -> None:
         raise LookupError("secret")
 
-    hooks: list[RequestHook] = [times_out, loses_another_connection, fails]
+    hooks: list[RequestHook] = [
+        times_out,
+        loses_another_connection,
+        trips_over_something_cancelled,
+        fails,
+    ]
     for hook in hooks:
         caplog.clear()
         async with asked(hook) as url:
