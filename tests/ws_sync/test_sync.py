@@ -21,7 +21,7 @@ from tests.leaks import AFTERMATH, open_sockets
 from tests.wscore.rawpeer import CLOSE, FIN, TEXT, frame
 
 from ws_sync import Server, WebSocket, _helper, accept, connect, serve
-from wscore import Cause, ConcurrencyError, ConnectionClosed, State, WebSocketTimeout
+from wscore import HANDOVER, Cause, ConcurrencyError, ConnectionClosed, State, WebSocketTimeout
 
 SECONDS = 10
 """How long a test waits for what has to come."""
@@ -241,7 +241,7 @@ def test_there_is_one_helper_for_many_connections() -> None:
     before = threading.active_count()
     with serve(echo, "127.0.0.1", 0) as server, ExitStack() as stack:
         clients = [stack.enter_context(connect(url_of(server))) for _ in range(20)]
-        time.sleep(2 * _helper.HANDOVER)
+        time.sleep(2 * HANDOVER)
         # A thread for each handler, one that accepts, and perhaps the first helper.
         assert threading.active_count() - before <= 20 + 1 + 1
         for client in clients:
@@ -268,7 +268,7 @@ def test_a_ping_pong_does_not_wake_the_helper_for_each_message(
             client.recv(timeout=SECONDS)
         took = time.monotonic() - began
     # Twice a look for each end, and what opening and closing take.
-    assert asked < 4 * took / _helper.HANDOVER + 50
+    assert asked < 4 * took / HANDOVER + 50
 
 
 def test_keepalive_ends_a_connection_on_which_nobody_waits() -> None:
