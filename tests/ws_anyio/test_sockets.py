@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import pytest
 import trio
@@ -15,7 +15,9 @@ from tests.wscore.rawpeer import PING, TEXT, frame
 
 from ws_anyio._stream import OnLoop, OnSocket, carrier_of
 from ws_anyio._websocket import WebSocket
-from wscore import Connection, Role
+from wscore import Config, Connection, Role
+
+T = TypeVar("T")
 
 FIN = 0x80
 
@@ -119,6 +121,103 @@ def test_a_read_that_is_cancelled_when_something_came_has_handed_it_over(pair: P
         await websocket._drop(carrier)
 
     on_asyncio(test)
+
+
+class CancelledWhereItWaits(Generic[T]):
+    """Awaits something, and cancels the task when that waits for the so-manieth time: by its own
+    ``cancel()``, which is not anyio's and passes every shield.
+
+    :ivar waits: how often it has waited.
+    """
+
+    def __init__(self, function: Callable[[], Awaitable[T]], at: int) -> None:
+        self._function = function
+        self._at = at
+        self.waits = 0
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        waiting = self._function().__await__()
+        step: Callable[[], Any] = partial(next, waiting)
+        while True:
+            try:
+                awaited = step()
+            except StopIteration as end:
+                return cast("T", end.value)
+            self.waits += 1
+            if self.waits == self._at:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            try:
+                yield awaited
+                step = partial(next, waiting)
+            except BaseException as error:  # noqa: BLE001  (it is thrown on)
+                step = partial(waiting.throw, error)
+
+
+async def receive_and_be_cancelled(at: int, early: bool, answers: bool, config: Config) -> int:
+    """Receive what comes, some of it alone and some together, and go on once after a cancel.
+
+    :param early: whether to begin before there is anything.
+    :returns: how often it waited before that.
+    """
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection.upgraded(Role.SERVER, config, now=asyncio.get_running_loop().time())
+    websocket = WebSocket(connection)
+    carrier = carrier_of(ours, connection, websocket._now)
+    carried = asyncio.create_task(websocket._run(carrier))
+    await turns()
+    said = ["one", "two", "three", "four", "five"]
+    received: list[Any] = []
+
+    def say(*texts: str) -> None:
+        theirs.send(b"".join(frame(FIN | TEXT, text.encode(), masked=True) for text in texts))
+
+    async def receive() -> None:
+        while len(received) < len(said):
+            received.append(await websocket.recv())
+            if answers:
+                await websocket.send("thanks")
+
+    cancelled = CancelledWhereItWaits(receive, at)
+
+    async def be_cancelled() -> None:
+        await cancelled
+
+    with theirs:
+        if not early:
+            say(said[0])
+            websocket._let_read()
+            await turns()
+        task = asyncio.create_task(be_cancelled())
+        await turns()
+        if early:
+            say(said[0])
+            await turns()
+        say(*said[1:])
+        await asyncio.wait([task])
+        assert task.cancelled() is (cancelled.waits >= at)
+        async with asyncio.timeout(5):
+            await receive()
+        assert received == said
+        websocket.abort()
+        await carried
+        await websocket._drop(carrier)
+    return cancelled.waits
+
+
+@pytest.mark.parametrize("max_queue", [1, 2, 16])
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("early", [True, False])
+def test_no_message_is_lost_to_asyncios_own_cancel_wherever_it_comes(
+    early: bool, answers: bool, max_queue: int
+) -> None:
+    config = Config(max_queue=max_queue)
+    at = 1
+    while asyncio.run(receive_and_be_cancelled(at, early, answers, config)) >= at:
+        at += 1
+    assert at > 2
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError, MemoryError])

@@ -23,6 +23,7 @@ from wscore import (
     State,
     broadcast,
 )
+from wscore._pace import CALLS_A_TURN
 
 
 def started(scene: Scene, coro: Coroutine[Any, Any, Any]) -> Task[Any]:
@@ -538,6 +539,43 @@ def test_a_recv_that_is_cancelled_has_taken_nothing(stage: MakeScene) -> None:
     scene.kernel.settle()
     assert task.cancelled
     assert scene.kernel.run(scene.websocket.recv()) == "hello"
+
+
+@pytest.mark.parametrize(
+    ("max_queue", "said", "received"),
+    [(16, 1, 0), (1, 1, 0), (40, 20, CALLS_A_TURN + 1)],
+    ids=["alone", "alone in a full queue", "when others are to run"],
+)
+def test_a_recv_that_a_shield_does_not_keep_from_being_cancelled_has_taken_nothing(
+    stage: MakeScene, monkeypatch: pytest.MonkeyPatch, max_queue: int, said: int, received: int
+) -> None:
+    """A task of asyncio can be cancelled in any checkpoint."""
+    scene = stage(Config(max_queue=max_queue))
+    scene.peer.say(*map(str, range(said)))
+    scene.let_read()
+    assert scene.kernel.run(take(scene, received)) == [str(number) for number in range(received)]
+
+    async def cancelled() -> None:
+        raise Cancelled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.websocket, "_cancel_shielded_checkpoint", cancelled)
+        assert started(scene, scene.websocket.recv()).cancelled
+    # Nor is it receiving any more.
+    assert scene.kernel.run(scene.websocket.recv()) == str(received)
+
+
+def test_who_lets_others_run_before_it_hands_a_message_over_still_receives(
+    stage: MakeScene,
+) -> None:
+    scene = stage()
+    scene.peer.say("hello")
+    scene.let_read()
+    first = scene.kernel.start(scene.websocket.recv())
+    second = started(scene, scene.websocket.recv())
+    assert first.result() == "hello"
+    with pytest.raises(ConcurrencyError):
+        second.result()
 
 
 def test_who_receives_lets_be_written_what_a_failure_would_drop(stage: MakeScene) -> None:

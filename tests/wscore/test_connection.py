@@ -1025,3 +1025,58 @@ def test_the_error_of_a_lost_transport_holds_no_frames() -> None:
     assert reason is not None
     assert isinstance(reason.error, OSError)
     assert reason.error.__traceback__ is None
+
+
+@pytest.mark.parametrize("first", ["grüße", b"bytes", ""])
+def test_what_is_put_back_is_the_next_one(first: str | bytes) -> None:
+    peer = RawPeer.opened()
+    connection = peer.connection
+    for message in (first, "second"):
+        text = isinstance(message, str)
+        payload = message.encode() if isinstance(message, str) else message
+        peer.send(FIN | (TEXT if text else BINARY), payload)
+    for _ in range(3):
+        taken = connection.take_ready()
+        assert taken == first
+        connection.put_back(taken)
+    assert peer.take_all() == [first, "second"]
+
+
+def test_what_is_put_back_counts_for_the_limits() -> None:
+    peer = RawPeer.opened(Config(max_queue=100, max_queue_bytes=10))
+    connection = peer.connection
+    peer.send(FIN | TEXT, "grüße".encode())
+    taken = connection.take_message(now=0.0)
+    assert taken is not None
+    connection.put_back(taken)
+    assert connection.stats.read_pauses == 0
+    peer.send(FIN | TEXT, b"abc")
+    assert connection.stats.read_pauses == 1
+
+
+def test_what_is_put_back_to_a_full_queue_holds_up_nothing() -> None:
+    peer = RawPeer.opened(Config(max_queue=1))
+    peer.send(FIN | TEXT, b"first")
+    taken = peer.connection.take_message(now=0.0)
+    assert taken is not None
+    peer.connection.put_back(taken)
+    peer.send(FIN | TEXT, b"second")
+    peer.send(FIN | TEXT, b"third")
+    assert peer.take_all() == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_is_put_back_once_the_rest_is_dropped_is_unread(keeps: bool) -> None:
+    peer = RawPeer.opened(Config(keep_unread=keeps))
+    connection = peer.connection
+    peer.send(FIN | TEXT, b"first")
+    peer.send(FIN | TEXT, b"second")
+    taken = connection.take_ready()
+    assert taken == "first"
+    connection.abort(now=0.0)
+    connection.put_back(taken)
+    reason = connection.close_reason
+    assert reason is not None
+    assert reason.unread == (0 if keeps else 2)
+    if keeps:
+        assert [connection.take_message(now=0.0) for _ in range(2)] == ["first", "second"]

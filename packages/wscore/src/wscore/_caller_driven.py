@@ -76,7 +76,8 @@ class CallerDriven(Driven, Carried):
         await self._checkpoint_if_cancelled()
         connection = self._connection
         if key is None and not self._send_turn.locked() and self._send_shortly(message):
-            await self._let_others_run()
+            if self._is_others_turn():
+                await self._cancel_shielded_checkpoint()
             return True
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
@@ -95,7 +96,8 @@ class CallerDriven(Driven, Carried):
                 await self._until_can_send()
                 return self._send_now(message, compress, key)
         taken = self._send_now(message, compress, key)
-        await self._let_others_run()
+        if self._is_others_turn():
+            await self._cancel_shielded_checkpoint()
         return taken
 
     async def recv(self) -> Message:
@@ -110,7 +112,9 @@ class CallerDriven(Driven, Carried):
         receiving, connection = self._receiving, self._connection
         await self._checkpoint_if_cancelled()
         if receiving.free and (ready := connection.take_ready()) is not None:
-            await self._let_others_run()
+            if self._is_others_turn():
+                with receiving:
+                    await self._let_others_run(ready)
             return ready
         with receiving:
             waited = connection.want_write and not connection.in_batch
@@ -125,9 +129,18 @@ class CallerDriven(Driven, Carried):
                 self._has_waited = waited = True
                 if (ready := connection.take_ready()) is not None:
                     return ready
-            if not waited:
-                await self._let_others_run()
+            if not waited and self._is_others_turn():
+                await self._let_others_run(message)
             return message
+
+    async def _let_others_run(self, message: Message) -> None:
+        """A checkpoint before a message is handed over."""
+        try:
+            await self._cancel_shielded_checkpoint()
+        except BaseException:
+            # cancel() of a task of asyncio passes every shield.
+            self._connection.put_back(message)
+            raise
 
     def _take(self) -> Message | None:
         try:

@@ -691,6 +691,12 @@ class Connection:
         inbox = self._inbox
         return None if inbox is None else inbox.take_ready()
 
+    def put_back(self, message: Message) -> None:
+        """The message that was taken last will be the next one to take: who took it could not
+        hand it over. If what was received is dropped by now, it is unread, too.
+        """
+        self._the_inbox().put_back(message)
+
     def take_part(self, *, now: float) -> Part | None:
         """What has arrived of the next message, or None if nothing has yet.
 

@@ -305,16 +305,17 @@ class Driven(Facts, Runtime):
 
     # Whoever else waits.
 
-    async def _let_others_run(self) -> None:
-        """A checkpoint after what did not wait; but not right behind one, nor within a batch or a
-        row, which the others' turn would tear apart.
+    def _is_others_turn(self) -> bool:
+        """Whether a checkpoint is due after what did not wait: but not right behind one, nor
+        within a batch or a row, which the others' turn would tear apart.
         """
         self._calls_left -= 1
         together = self._has_waited or self._in_a_row or self._connection.in_batch
-        if self._calls_left < 0 or not together:
-            self._calls_left = CALLS_A_TURN
-            await self._cancel_shielded_checkpoint()
         self._has_waited = False
+        if together and self._calls_left >= 0:
+            return False
+        self._calls_left = CALLS_A_TURN
+        return True
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Wait until it is so; at least a checkpoint."""

@@ -63,6 +63,7 @@ class Inbox:
         *(
             "_streaming",
             "_dropping",
+            "_dropped",
             "_over",
             "_lost",
             "answering",
@@ -113,8 +114,10 @@ class Inbox:
         # The front message is being taken in parts; the rest of it is not wanted.
         self._streaming = False
         self._dropping = False
-        # The connection is past its end: what is broken now only counts as unread.
+        # The connection is past its end: what is broken now only counts as unread. What was not
+        # taken is not wanted.
         self._over = False
+        self._dropped = False
         self._lost = 0
         # The application has taken a message, and has not asked for another since.
         self.answering = False
@@ -236,6 +239,7 @@ class Inbox:
         self._over = True
         self._stop_decoding()
         if not keep_queue:
+            self._dropped = True
             self._lost += len(self._queue)
             self._queue = EMPTY
             self._size = 0
@@ -411,6 +415,17 @@ class Inbox:
         self._size -= size
         self.answering = True
         return cast("Message", message)
+
+    def put_back(self, message: Message) -> None:
+        """The message that was taken last is the first one again, or lost with those behind it."""
+        self.answering = False
+        if self._dropped:
+            self._lost += 1
+            return
+        size = len(message) if isinstance(message, bytes) else len(message.encode())
+        self._queue = deque([(message, size), *self._queue])
+        self._size += size
+        self._note_fullness()
 
     def take_part(self) -> Part | None:
         """What there is of the first message, or None."""
