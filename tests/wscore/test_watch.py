@@ -187,3 +187,23 @@ def test_when_its_keeper_ends_the_others_are_still_looked_after(crowd: Crowd) ->
     for peer in crowd.peers[1:]:
         peer.read()
         assert peer.connection.latency is not None
+
+
+def test_who_was_receiving_when_it_ended_keeps_no_time(crowd: Crowd) -> None:
+    task = crowd.recv(crowd.websockets[0])
+    crowd.kernel.wait(1)
+    crowd.websockets[0].abort()
+    crowd.kernel.settle()
+    assert task.ended
+    # The others have read for themselves for long.
+    for websocket, peer in zip(crowd.websockets[1:], crowd.peers[1:], strict=True):
+        task = crowd.recv(websocket)
+        peer.say("hello")
+        crowd.kernel.settle()
+        assert task.ended
+        peer.connection.ping(now=crowd.kernel.now)
+        peer.write()
+    crowd.kernel.wait(0.05)
+    for peer in crowd.peers[1:]:
+        peer.read()
+        assert peer.connection.latency is not None

@@ -194,8 +194,9 @@ class Driven(Facts, Runtime):
     def _let_watch(self) -> None:
         """Leave it to who receives to read, as long as somebody comes again and again."""
         self._is_watched = True
-        self._seen_receives = self._receives
-        self._watch.add(self, now=self._now())
+        if self._is_carried:
+            self._seen_receives = self._receives
+            self._watch.add(self, now=self._now())
 
     def _begin(
         self,
