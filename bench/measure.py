@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
@@ -110,11 +111,14 @@ class Child:
         self._process.stdin.flush()
 
     def end(self) -> None:
+        """End the process; harmless again."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            pipe.close()
+            # What it was told and did not read is lost with it.
+            with suppress(OSError):
+                pipe.close()
 
 
 class Server:
@@ -181,7 +185,10 @@ class Party:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End them."""
+        self.end()
+
+    def end(self) -> None:
+        """End them; harmless again."""
         if self._client is not None:
             self._client.end()
         self._server.end()
@@ -204,18 +211,22 @@ class Party:
     def measure(self) -> Sample:
         """Do it once.
 
-        :raises Stalled: it does not end.
+        :raises Stalled: it does not end, and was ended.
         :raises Failed: a process has died.
         """
-        self.wait()
-        if self._client is not None and self._workload.takes_turns:
-            share_a_core(self._server.pid, self._client.pid)
         try:
+            self.wait()
             return self._crowd() if self._client is None else self._pair(self._client)
-        except OSError as error:
-            raise Failed(str(error)) from error
+        except (OSError, Stalled, Failed) as error:
+            # Others are measured now.
+            self.end()
+            if isinstance(error, OSError):
+                raise Failed(str(error)) from error
+            raise
 
     def _pair(self, client: Child) -> Sample:
+        if self._workload.takes_turns:
+            share_a_core(self._server.pid, client.pid)
         kind, size, times, _, deflate, _ = self._workload
         port = self._server.ports[self._workload.mode]
         order = Order(kind, size, times, port, self._server.pid, deflate)

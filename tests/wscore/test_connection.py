@@ -1037,6 +1037,7 @@ def test_what_is_put_back_is_the_next_one(first: str | bytes) -> None:
         peer.send(FIN | (TEXT if text else BINARY), payload)
     for _ in range(3):
         taken = connection.take_ready()
+        assert taken is not None
         assert taken == first
         connection.put_back(taken)
     assert peer.take_all() == [first, "second"]

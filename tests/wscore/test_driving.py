@@ -236,6 +236,21 @@ def test_the_connection_reads_once_who_waited_for_long_has_left(stage: MakeScene
     assert task not in scene.socket.readers
 
 
+def test_who_found_the_connection_reading_and_left_does_not_stop_it(stage: MakeScene) -> None:
+    scene = stage()
+    scene.kernel.wait(0.03)
+    task = recv(scene)
+    task.cancel()
+    scene.kernel.settle()
+    for _ in range(2):
+        scene.kernel.wait(1)
+        ping = scene.peer.connection.ping(now=scene.kernel.now)
+        scene.peer.write()
+        scene.kernel.wait(0.06)
+        scene.peer.read()
+        assert ping.round_trip is not None
+
+
 def test_a_receiver_that_finds_the_connection_reading_goes_on_when_it_has(
     stage: MakeScene,
 ) -> None:

@@ -106,9 +106,9 @@ def grown(action: Callable[[], object]) -> tuple[int, int]:
 
 def test_messages_are_taken_in_their_order() -> None:
     inbox = new()
-    assert not inbox.ready
+    assert not inbox.queue
     receive(inbox, text("a") + frame(FIN | BINARY, b"b") + text("") + frame(FIN | BINARY))
-    assert inbox.ready
+    assert inbox.queue
     assert take_all(inbox) == ["a", b"b", "", b""]
     assert inbox.take() is None
 
@@ -1115,7 +1115,7 @@ def test_the_rest_of_a_message_can_be_discarded_in_any_phase(phase: str, compres
     stream = more + end
     cut = cuts.get(phase, len(stream))
     receive(inbox, stream[:cut])
-    assert inbox.ready == (phase == "at its end")
+    assert bool(inbox.queue) == (phase == "at its end")
     assert inbox.streaming
     inbox.discard_rest()
     assert not inbox.streaming

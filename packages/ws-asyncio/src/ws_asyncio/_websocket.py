@@ -129,7 +129,7 @@ class WebSocket(Facts):
             if self._will_write and not connection.in_batch:
                 # What is behind it may be the end.
                 self._write_together()
-            if receiving.in_parts:
+            if receiving.parts is not None:
                 receiving.leave_parts(now=self._now())
                 if (message := self._take()) is not None:
                     return message

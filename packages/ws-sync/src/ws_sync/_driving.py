@@ -206,7 +206,8 @@ class Driven(Facts):
             del self._waiters[waker]
             if stream is not None:
                 self._polls = _NOT
-                self._close_socket()
+                if self._ending:
+                    self._close_socket()
 
     def _read(self) -> None:
         only_messages = False
@@ -243,9 +244,12 @@ class Driven(Facts):
             if self._stream is None or self._ending:
                 return None, Wish(math.inf, 0, False)
             # Whoever has driven since the last look, and has left, may have to again in a moment.
-            self._known_busy = self._seen_drives != self._drives and self._driver is None
-            self._seen_drives = self._drives
-            needs = 0 if self._driver is not None else self._needs()
+            self._known_busy = False
+            needs = 0
+            if self._driver is None:
+                needs = self._needs()
+                self._known_busy = self._seen_drives != self._drives
+                self._seen_drives = self._drives
             if self._known_busy:
                 needs &= _WRITE
             self._watched = needs

@@ -120,8 +120,8 @@ class Helper:
     def _look_at_who_left(self) -> None:
         now = time.monotonic()
         if self._look_at <= now:
-            for _ in range(len(self._later)):
-                self._consider(self._later.popleft())
+            for helped in {self._later.popleft() for _ in range(len(self._later))}:
+                self._consider(helped)
             self._look_at = math.inf
             self._looks = False
         if self._later and not self._looks:

@@ -76,20 +76,12 @@ class Waker:
         :param deadline: by :func:`time.monotonic`; ``inf``: none.
         :returns: whether the socket is ready.
         """
-        timeout = remaining(deadline)
-        if _POLLS:
-            return self._poll(sock, (_IN if read else 0) | (_OUT if write else 0), timeout)
-        readers: list[_Descriptor] = [self, sock] if sock is not None and read else [self]
-        writers = [sock] if sock is not None and write else []
-        found = select.select(readers, writers, writers, timeout)
-        ready = {each.fileno() for some in found for each in some}
-        if self.fileno() in ready:
-            self.rest()
-            ready.discard(self.fileno())
-        return bool(ready)
-
-    def _poll(self, sock: _Descriptor | None, events: int, timeout: float | None) -> bool:
-        number = -1 if sock is None or not events else sock.fileno()
+        timeout = None if deadline == math.inf else remaining(deadline)
+        if not _POLLS:
+            return self._select(sock, timeout, read=read, write=write)
+        number, events = -1, 0
+        if sock is not None and (events := (_IN if read else 0) | (_OUT if write else 0)):
+            number = sock.fileno()
         # Taken out meanwhile: what interrupts this wait may wait as well.
         poller, self._poller = self._poller, None
         if poller is None or self._polled != (number, events):
@@ -106,6 +98,18 @@ class Waker:
                 self.rest()
         self._poller, self._polled = poller, (number, events)
         return ready
+
+    def _select(
+        self, sock: _Descriptor | None, timeout: float | None, *, read: bool, write: bool
+    ) -> bool:
+        readers: list[_Descriptor] = [self, sock] if sock is not None and read else [self]
+        writers = [sock] if sock is not None and write else []
+        found = select.select(readers, writers, writers, timeout)
+        ready = {each.fileno() for some in found for each in some}
+        if self.fileno() in ready:
+            self.rest()
+            ready.discard(self.fileno())
+        return bool(ready)
 
 
 _POLLS = hasattr(select, "poll")

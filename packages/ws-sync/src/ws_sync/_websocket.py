@@ -116,7 +116,7 @@ class WebSocket(Driven):
             if self._flush_at < math.inf and not connection.in_batch:
                 # What is behind it may be the end.
                 self._settle()
-            if receiving.in_parts:
+            if receiving.parts is not None:
                 receiving.leave_parts(now=time.monotonic())
                 if (message := self._take()) is not None:
                     return message

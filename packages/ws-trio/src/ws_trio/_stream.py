@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,12 +18,14 @@ __all__ = ["OnSocket", "OnStream", "carrier_of"]
 class OnStream(StreamCarrier):
     """Any stream of trio."""
 
-    def __init__(self, stream: trio.abc.Stream, connection: Connection) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, connection: Connection, now: Callable[[], float]
+    ) -> None:
         under = stream
         while isinstance(under, trio.SSLStream):
             under = under.transport_stream
         sock = under.socket if isinstance(under, trio.SocketStream) else None
-        super().__init__(connection, trio.current_time, _addresses_of(sock))
+        super().__init__(connection, now, _addresses_of(sock))
         self._stream: Final = stream
 
     async def _send(self, data: bytes, /) -> None:
@@ -63,14 +66,16 @@ class OnSocket(SocketCarrier):
     _wait_writable = staticmethod(trio.lowlevel.wait_writable)
     _notify_closing = staticmethod(trio.lowlevel.notify_closing)
 
-    def __init__(self, stream: trio.SocketStream, connection: Connection) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, connection: Connection, now: Callable[[], float]
+    ) -> None:
         self._stream: Final = stream
         # Another object for the same socket, whose calls never wait.
         self._same: Final = socket.socket(fileno=stream.socket.fileno())
         super().__init__(
             self._same,
             connection,
-            trio.current_time,
+            now,
             _addresses_of(self._same),
             awaited=stream.socket,
         )
@@ -87,12 +92,14 @@ class OnSocket(SocketCarrier):
             self._stream.socket.close()
 
 
-def carrier_of(stream: trio.abc.Stream, connection: Connection) -> Carrier:
+def carrier_of(
+    stream: trio.abc.Stream, connection: Connection, now: Callable[[], float]
+) -> Carrier:
     """What carries a connection over this stream."""
     # One that is closed has no socket left; reading it says so.
     if isinstance(stream, trio.SocketStream) and stream.socket.fileno() >= 0:
-        return OnSocket(stream, connection)
-    return OnStream(stream, connection)
+        return OnSocket(stream, connection, now)
+    return OnStream(stream, connection, now)
 
 
 def _addresses_of(sock: socket.socket | trio.socket.SocketType | None) -> tuple[Any, Any]:

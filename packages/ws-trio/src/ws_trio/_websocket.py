@@ -25,11 +25,12 @@ class WebSocket(OnTrio, CallerDriven, trio.abc.AsyncResource):
 
     def __init__(self, connection: Connection) -> None:
         """Not public: use :func:`connect` or :func:`serve`."""
-        super().__init__(connection, trio.current_time)
+        # The run's own, without the way to it that trio.current_time() takes each time.
+        super().__init__(connection, trio.lowlevel.current_clock().current_time)
 
     async def _carry(self, stream: trio.abc.Stream) -> None:
         """The life of the connection on a stream, as a task: it raises nothing but Cancelled."""
-        carrier = carrier_of(stream, self._connection)
+        carrier = carrier_of(stream, self._connection, self._now)
         try:
             await self._run(carrier)
         finally:

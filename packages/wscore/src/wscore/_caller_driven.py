@@ -121,7 +121,7 @@ class CallerDriven(Driven, Carried):
             if waited:
                 # A failure that this meets would drop what is still to be written.
                 await self._checkpoint()
-            if receiving.in_parts:
+            if receiving.parts is not None:
                 receiving.leave_parts(now=self._now())
                 self._settle()
             while not connection.can_receive or (message := self._take()) is None:

@@ -516,7 +516,7 @@ class Connection:
             return None
         inbox = self._inbox
         assert inbox is not None
-        if inbox.ready or inbox.end is not None:
+        if inbox.queue or inbox.end is not None:
             return None
         return self._outbox.frame_alone(message)
 
@@ -781,7 +781,7 @@ class Connection:
         """Whether :meth:`take_message` would not give None: a message is there, or the end."""
         inbox = self._inbox
         if self.state is _OPEN and inbox is not None:
-            return inbox.ready or (inbox.end is not None and not inbox.waiting)
+            return bool(inbox.queue) or (inbox.end is not None and not inbox.waiting)
         return self.state is not _CONNECTING
 
     @property
@@ -791,7 +791,7 @@ class Connection:
         Answers to them may wait for each other, to be written together.
         """
         inbox = self._inbox
-        return inbox is not None and inbox.ready and inbox.end is None
+        return inbox is not None and bool(inbox.queue) and inbox.end is None
 
     @property
     def may_hold(self) -> bool:

@@ -279,6 +279,9 @@ class Driven(Facts, Runtime):
                     # Whoever receives reads the rest.
                     self._wake_receiver()
                 if carrier.is_shared and self._receives != receives and not self._listens:
+                    if not self._is_watched:
+                        # Who came may have left before this was done.
+                        self._let_watch()
                     await self._to_hurry.wait()
             else:
                 await self._to_read.wait()

@@ -51,6 +51,7 @@ class Part(NamedTuple):
 class Inbox:
     """What was received and not taken.
 
+    :ivar queue: whole messages, each with its size; a deque of fragments with ``keep_fragments``.
     :ivar end: why nothing more comes behind what is here: a violation or an end of stream.
     :ivar full: the queue has reached a high mark, and not been taken down to the low ones since.
     :ivar begun: messages that began in more than one piece.
@@ -58,7 +59,7 @@ class Inbox:
 
     __slots__ = (
         *("_config", "_decoder", "_decoding", "_inflater", "_skimmer", "_stats", "end"),
-        *("_queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
+        *("queue", "_size", "full", "_high", "_low", "_high_bytes", "_low_bytes"),
         *("_opcode", "_compressed", "_data", "_checked", "_total", "_ends", "begun"),
         *(
             "_streaming",
@@ -92,7 +93,7 @@ class Inbox:
         # For what comes when nothing but the peer's Close frame matters.
         self._skimmer: Skimmer | None = None
         self.end: Failure | None = None
-        self._queue: deque[tuple[Message | deque[Message], int]] = EMPTY
+        self.queue: deque[tuple[Any, int]] = EMPTY
         self._size = 0
         self.full = False
         self._high, self._low = config.queue_marks
@@ -136,7 +137,7 @@ class Inbox:
             return False
         # What is plain, wholly there and taken at once is never kept as raw bytes.
         room = self._high_bytes - self._size
-        plain, at = self._decoder.feed_plain(data, self._high - len(self._queue), room)
+        plain, at = self._decoder.feed_plain(data, self._high - len(self.queue), room)
         if at:
             self._receive_plain(*plain)
             if at == len(data):
@@ -165,7 +166,7 @@ class Inbox:
         while self._decoding and decoder.failure is None:
             if not self._opcode and not self.full:
                 room = self._high_bytes - self._size
-                plain = decoder.decode_plain(self._high - len(self._queue), room)
+                plain = decoder.decode_plain(self._high - len(self.queue), room)
                 if plain[0]:
                     self._large = False
                     self._receive_plain(*plain)
@@ -175,7 +176,7 @@ class Inbox:
                 frames = decoder.decode(0, 0)
             else:
                 # The message that is arriving has its place in the queue already.
-                begun = len(self._queue) + (self._opcode != 0)
+                begun = len(self.queue) + (self._opcode != 0)
                 frames = decoder.decode(self._high - begun, self._high_bytes - self._size)
             if not frames:
                 break
@@ -214,7 +215,7 @@ class Inbox:
         self._decoding = False
         self._lost += int(self._opcode != 0 and not self._dropping)
         self._forget_arriving()
-        if not self._queue:
+        if not self.queue:
             # What was taken in parts never ends.
             self._streaming = self._dropping = False
         leftover, rest = self._decoder.leftover()
@@ -240,8 +241,8 @@ class Inbox:
         self._stop_decoding()
         if not keep_queue:
             self._dropped = True
-            self._lost += len(self._queue)
-            self._queue = EMPTY
+            self._lost += len(self.queue)
+            self.queue = EMPTY
             self._size = 0
             self._streaming = False
 
@@ -249,10 +250,10 @@ class Inbox:
 
     def _receive_plain(self, messages: Sequence[tuple[Message, int]], size: int) -> None:
         """Messages in one frame each, uncompressed, wholly here: the common case."""
-        if self._queue is EMPTY:
-            self._queue = deque(messages)
+        if self.queue is EMPTY:
+            self.queue = deque(messages)
         else:
-            self._queue.extend(messages)
+            self.queue.extend(messages)
         self._size += size
         count = len(messages)
         stats = self._stats
@@ -362,7 +363,7 @@ class Inbox:
         return Failure(Cause.TOO_BIG, f"a message that inflates over the limit of {limit} bytes")
 
     def _put(self, message: Message | deque[Message], size: int, total: int | None = None) -> None:
-        self._queue = put(self._queue, (message, size))
+        self.queue = put(self.queue, (message, size))
         self._size += size
         self._stats.messages_received += 1
         self._stats.message_bytes_received += size if total is None else total
@@ -375,7 +376,7 @@ class Inbox:
         self._checked = 0
 
     def _note_fullness(self) -> None:
-        messages, size, stats = len(self._queue), self._size, self._stats
+        messages, size, stats = len(self.queue), self._size, self._stats
         if messages > stats.queue_high_water:
             stats.queue_high_water = messages
         if size > stats.queue_bytes_high_water:
@@ -388,18 +389,18 @@ class Inbox:
 
     def take(self) -> Message | None:
         """The first message, or None."""
-        if not self._queue:
+        if not self.queue:
             return None
-        message, size = self._queue.popleft()
+        message, size = self.queue.popleft()
         self._size -= size
         self.answering = True
-        if self.full and len(self._queue) <= self._low and self._size <= self._low_bytes:
+        if self.full and len(self.queue) <= self._low and self._size <= self._low_bytes:
             self.full = False
         return _joined(message) if isinstance(message, deque) else message
 
     def take_ready(self) -> Message | None:
         """The first message, unless taking it lets decoding go on, or it is taken in parts."""
-        queue = self._queue
+        queue = self.queue
         if not queue:
             self.answering = False
             return None
@@ -411,10 +412,11 @@ class Inbox:
             and self._size - queue[0][1] <= self._low_bytes
         ):
             return None
+        message: Message
         message, size = queue.popleft()
         self._size -= size
         self.answering = True
-        return cast("Message", message)
+        return message
 
     def put_back(self, message: Message) -> None:
         """The message that was taken last is the first one again, or lost with those behind it."""
@@ -423,13 +425,13 @@ class Inbox:
             self._lost += 1
             return
         size = len(message) if isinstance(message, bytes) else len(message.encode())
-        self._queue = deque([(message, size), *self._queue])
+        self.queue = deque([(message, size), *self.queue])
         self._size += size
         self._note_fullness()
 
     def take_part(self) -> Part | None:
         """What there is of the first message, or None."""
-        if self._queue:
+        if self.queue:
             return self._take_part_of_whole()
         if not self.part_ready:
             return None
@@ -444,11 +446,11 @@ class Inbox:
         return Part(self._next_part(), final=False)
 
     def _take_part_of_whole(self) -> Part:
-        fragments, size = self._queue[0]
+        fragments, size = self.queue[0]
         if isinstance(fragments, deque) and len(fragments) > 1:
             part = fragments.popleft()
             taken = len(part.encode() if isinstance(part, str) else part)
-            self._queue[0] = fragments, size - taken
+            self.queue[0] = fragments, size - taken
             self._size -= taken
             self._streaming = True
             return Part(part, final=False)
@@ -475,7 +477,7 @@ class Inbox:
         """The rest of the message that is being taken in parts is not wanted."""
         if not self._streaming:
             return
-        if self._queue:
+        if self.queue:
             self.take()
             self._streaming = False
         else:
@@ -486,14 +488,9 @@ class Inbox:
     # -- outputs
 
     @property
-    def ready(self) -> bool:
-        """Whether :meth:`take` has a message."""
-        return bool(self._queue)
-
-    @property
     def taken(self) -> int:
         """Messages that were taken, or dropped."""
-        return self._stats.messages_received - len(self._queue)
+        return self._stats.messages_received - len(self.queue)
 
     @property
     def part_ready(self) -> bool:
@@ -510,7 +507,7 @@ class Inbox:
     @property
     def waiting(self) -> bool:
         """Whether anything stands before the end: messages in the queue or not yet begun."""
-        return bool(self._queue) or self.blocked
+        return bool(self.queue) or self.blocked
 
     @property
     def blocked(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Sequence
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from ._config import Config, Deflate, Overflow
 from ._deflate import Deflater
@@ -305,18 +305,17 @@ class Outbox:
         """
         if not self._plain or self.waiting or self._open is not None:
             return None
+        if isinstance(message, Prepared) and not self._masked:
+            self._alone = size = len(message.payload)
+            fits = size <= CHUNK - _MAX_CONTROL
+            return message.frame(FIN | message.opcode, message.payload) if fits else None
         plain = _as_plain(message)
-        if plain is not None:
-            opcode, payload = plain
-        elif isinstance(message, Prepared) and not self._masked:
-            opcode, payload = message.opcode, message.payload
-        else:
+        if plain is None:
             return None
+        opcode, payload = plain
         self._alone = size = len(payload)
         if size > CHUNK - _MAX_CONTROL:
             return None
-        if plain is None:
-            return cast(Prepared, message).frame(FIN | opcode, payload)
         return encode(FIN | opcode, payload, self._entropy(4) if self._masked else None)
 
     def sent_alone(self, frame: bytes, size: int) -> bool:
@@ -823,11 +822,10 @@ def to_payload(message: str | bytes | bytearray | memoryview) -> tuple[int, byte
 
 def _as_plain(message: object) -> _Plain | None:
     """A message that goes out as it is, if there is nothing more to be said about it."""
-    kind = type(message)
-    if kind is bytes:
-        return BINARY, cast(bytes, message)
-    if kind is str:
-        return TEXT, cast(str, message).encode()
+    if type(message) is bytes:
+        return BINARY, message
+    if type(message) is str:
+        return TEXT, message.encode()
     return None
 
 

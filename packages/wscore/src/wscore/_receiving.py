@@ -18,21 +18,17 @@ class Receiving:
     Whoever receives in parts holds it only while it waits: between two parts another may take
     over, and the rest of the message is discarded.
 
+    :ivar parts: who receives in parts, if somebody does.
     :ivar free: whether nobody receives, in parts or else.
     """
 
-    __slots__ = ("_connection", "_parts", "_taken", "free")
+    __slots__ = ("_connection", "_taken", "free", "parts")
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
         self._taken = False
-        self._parts: object | None = None
+        self.parts: object | None = None
         self.free = True
-
-    @property
-    def in_parts(self) -> bool:
-        """Whether somebody receives in parts."""
-        return self._parts is not None
 
     def __enter__(self) -> None:
         """Begin to receive.
@@ -46,15 +42,15 @@ class Receiving:
 
     def __exit__(self, *_: object) -> None:
         self._taken = False
-        self.free = not self.in_parts
+        self.free = self.parts is None
 
     def leave_parts(self, parts: object | None = None, *, now: float) -> None:
         """Whoever receives in parts has left, or is left behind; harmless if nobody does.
 
         :param parts: leave only this reception.
         """
-        if self._parts is not None and parts in (None, self._parts):
-            self._parts = None
+        if self.parts is not None and parts in (None, self.parts):
+            self.parts = None
             self.free = not self._taken
             self._connection.discard_rest(now=now)
 
@@ -80,9 +76,9 @@ class PartReceiver:
         if not self._begun:
             self._begun = True
             receiving.leave_parts(now=now)
-            receiving._parts = self
+            receiving.parts = self
             receiving.free = False
-        if receiving._parts is not self:
+        if receiving.parts is not self:
             raise ConcurrencyError("another recv took over: this message was left")
         try:
             part = receiving._connection.take_part(now=now)
