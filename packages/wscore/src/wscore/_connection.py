@@ -348,6 +348,17 @@ class Connection:
         if self.state is _CLOSING:
             self._finish_closing()
 
+    def sent_alone(self, frame: bytes, size: int, *, now: float) -> None:
+        """The message was sent whose frame :meth:`frame_alone` has just given.
+
+        :param size: how many of its bytes have left. The rest waits, as if :meth:`data_to_send`
+            had shown it.
+        :raises ValueError: more than there are.
+        """
+        if not self._outbox.sent_alone(frame, size):
+            self._writing = True
+            self._timers.send_by = now + self._send_timeout
+
     def transport_lost(self, error: BaseException | None = None, *, now: float) -> None:
         """Reading or writing failed, or the transport is gone for another reason.
 
@@ -503,33 +514,6 @@ class Connection:
         if not self._writing or self._idles or self.state is not _OPEN:
             return False
         return self._outbox.put_behind(message)
-
-    def frame_alone(self, message: object) -> bytes | None:
-        """The frame of a message that can be written at once; None if there is more to it.
-
-        For what :meth:`send` and :meth:`data_to_send` would do with the message, in the common
-        case and at less cost: nothing waits to be written, and none that came with the one that
-        this may be the answer to. Nothing has changed yet: write the frame, and say with
-        :meth:`sent_alone` how far that went, before anything else is asked of the connection.
-        """
-        if self._writing or self._idles or self.state is not _OPEN:
-            return None
-        inbox = self._inbox
-        assert inbox is not None
-        if inbox.queue or inbox.end is not None:
-            return None
-        return self._outbox.frame_alone(message)
-
-    def sent_alone(self, frame: bytes, size: int, *, now: float) -> None:
-        """The message was sent whose frame :meth:`frame_alone` has just given.
-
-        :param size: how many of its bytes have left. The rest waits, as if :meth:`data_to_send`
-            had shown it.
-        :raises ValueError: more than there are.
-        """
-        if not self._outbox.sent_alone(frame, size):
-            self._writing = True
-            self._timers.send_by = now + self._send_timeout
 
     def offer(
         self, message: str | bytes | bytearray | memoryview | Prepared, *, now: float
@@ -742,6 +726,22 @@ class Connection:
         What was shown stays shown, and is frozen, until :meth:`data_sent` takes it off the front.
         """
         return () if self.state is _CLOSED else self._outbox.show()
+
+    def frame_alone(self, message: object) -> bytes | None:
+        """The frame of a message that can be written at once; None if there is more to it.
+
+        For what :meth:`send` and :meth:`data_to_send` would do with the message, in the common
+        case and at less cost: nothing waits to be written, and none that came with the one that
+        this may be the answer to. Nothing has changed yet: write the frame, and say with
+        :meth:`sent_alone` how far that went, before anything else is asked of the connection.
+        """
+        if self._writing or self._idles or self.state is not _OPEN:
+            return None
+        inbox = self._inbox
+        assert inbox is not None
+        if inbox.queue or inbox.end is not None:
+            return None
+        return self._outbox.frame_alone(message)
 
     @property
     def want_write(self) -> bool:
