@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from bench import drawing, report
-from bench.contenders import Contender
+from bench.contenders import RAW, Contender
 from bench.results import DIRECTORY, Results, about
 from bench.rounds import compare, find_codec, installed, prepare
 from bench.workloads import KIB, MIB, Workload
@@ -33,6 +33,8 @@ WHO: Final = [
     Contender("ws-anyio", "anyio+asyncio"),
     Contender("picows", "asyncio"),
     Contender("websockets", "asyncio"),
+    # What the runtime's own cost does.
+    Contender(RAW, "trio"),
 ]
 
 

@@ -33,9 +33,10 @@ PURE: Final = "Python"
 
 READY: Final = b"ready"
 
+MIB: Final = 2**20
 WARM_UP: Final = 100
-"""Messages at least before any is measured: so many of 1 MiB it takes until TCP's windows have
-grown, and memory is used again that was asked of the system."""
+"""Messages at least before any is measured, if they are of 1 MiB at most; of larger ones, as many
+bytes: so much it takes until TCP's windows have grown, and memory is used again."""
 
 _LOOK: Final = 0.003
 _MOST_LOOKS: Final = 50
@@ -63,7 +64,7 @@ class Order(NamedTuple):
     @property
     def plan(self) -> Iterator[tuple[int, bool]]:
         """How many messages, and whether they are measured: the first ones warm up."""
-        yield max(WARM_UP, self.times // 10), False
+        yield max(self.times // 10, min(WARM_UP, WARM_UP * MIB // self.size)), False
         yield self.times, True
 
 
