@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.wscore.carried import Peer, Socket, Wire
 from tests.wscore.kernel import Kernel, Task, Variable
 
-from wscore import CallerDriven, Watch
+from wscore import CallerDriven, Config, State, Watch
 
 
 class Watched:
@@ -207,3 +210,133 @@ def test_who_was_receiving_when_it_ended_keeps_no_time(crowd: Crowd) -> None:
     for peer in crowd.peers[1:]:
         peer.read()
         assert peer.connection.latency is not None
+
+
+class Member:
+    """A connection among others, its peer, and who waits for something on it."""
+
+    def __init__(self, kernel: Kernel, config: Config) -> None:
+        self.kernel = kernel
+        wire = Wire()
+        self.websocket = kernel.websocket(config)
+        self.peer = Peer(kernel, wire)
+        self.socket = Socket(kernel, wire, self.websocket._connection)
+        self.carried = kernel.start(self._carry())
+        self.receiver: Task[Any] | None = None
+        self.waiters: list[Task[Any]] = []
+
+    async def _carry(self) -> None:
+        try:
+            await self.websocket._run(self.socket)
+        finally:
+            await self.websocket._drop(self.socket)
+
+    @property
+    def is_open(self) -> bool:
+        return State.OPEN is self.websocket.state is self.peer.connection.state
+
+    def ping(self) -> bool:
+        """Let the peer ping; whether there is a way to be answered."""
+        for _ in range(2):
+            self.peer.read()
+            self.kernel.settle()
+        if self.is_open:
+            self._ping = self.peer.connection.ping(now=self.kernel.now)
+            self.peer.write()
+        return self.is_open
+
+    def is_answered(self) -> bool:
+        self.peer.read()
+        full = not self.websocket._connection.want_read
+        return full or not self.is_open or self._ping.round_trip is not None
+
+
+CONFIGS = [{}, {"max_queue": 1}, {"max_queue": 1, "control_look_ahead": 0}]
+MEMBERS = st.integers(0, 1)
+PAUSES = st.sampled_from([0.001, 0.012, 0.019, 0.021, 0.06])
+
+
+class ComingAndGoing(RuleBasedStateMachine):
+    """Whoever receives, leaves, waits or ends, on any of some connections: no peer is left
+    without an answer, and nobody looks for nothing.
+    """
+
+    @initialize(policies=st.lists(st.sampled_from(CONFIGS), min_size=2, max_size=2))
+    def open(self, policies: list[dict[str, Any]]) -> None:
+        self.kernel = Kernel()
+        self.members = [
+            Member(self.kernel, Config(ping_interval=math.inf, **policy)) for policy in policies
+        ]
+        self.kernel.settle()
+
+    @rule(which=MEMBERS)
+    def receive(self, which: int) -> None:
+        member = self.members[which]
+        if member.receiver is None or member.receiver.ended:
+            member.receiver = self.kernel.start(member.websocket.recv())
+
+    @rule(which=MEMBERS)
+    def stop_receiving(self, which: int) -> None:
+        if (receiver := self.members[which].receiver) is not None:
+            receiver.cancel()
+
+    @rule(which=MEMBERS, seconds=PAUSES)
+    def receive_for_a_while(self, which: int, seconds: float) -> None:
+        self.receive(which)
+        self.wait(seconds)
+        self.stop_receiving(which)
+
+    @rule(which=MEMBERS, count=st.sampled_from([1, 2, 30]))
+    def say(self, which: int, count: int) -> None:
+        if self.members[which].is_open:
+            self.members[which].peer.say(*["x"] * count)
+
+    @rule(which=MEMBERS, verb=st.sampled_from(["ping", "wait_closed"]))
+    def wait_for_something_else(self, which: int, verb: str) -> None:
+        member = self.members[which]
+        member.waiters.append(self.kernel.start(getattr(member.websocket, verb)()))
+
+    @rule(which=MEMBERS)
+    def stop_waiting(self, which: int) -> None:
+        if self.members[which].waiters:
+            self.members[which].waiters.pop().cancel()
+
+    @rule(which=MEMBERS)
+    def abort(self, which: int) -> None:
+        self.members[which].websocket.abort()
+
+    @rule(seconds=PAUSES)
+    def wait(self, seconds: float) -> None:
+        self.kernel.wait(seconds)
+
+    @rule()
+    def turn(self) -> None:
+        self.kernel.turn()
+
+    @rule()
+    def answer_everybody(self) -> None:
+        self.kernel.settle()
+        pinged = [member for member in self.members if member.ping()]
+        self.kernel.wait(0.056)
+        assert all(member.is_answered() for member in pinged)
+
+    @rule()
+    def rest(self) -> None:
+        self.kernel.settle()
+        turns = self.kernel.turns
+        self.kernel.wait(10)
+        assert self.kernel.turns - turns < 500
+
+    def teardown(self) -> None:
+        if not hasattr(self, "kernel"):
+            return
+        try:
+            self.answer_everybody()
+            self.rest()
+        finally:
+            for member in self.members:
+                member.websocket.abort()
+            self.kernel.end()
+
+
+TestComingAndGoing = ComingAndGoing.TestCase
