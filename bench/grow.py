@@ -15,9 +15,8 @@ from typing import Final, NamedTuple
 from bench import drawing, report
 from bench.contenders import RAW, Contender
 from bench.results import DIRECTORY, Results, about
-from bench.roles import MIB
 from bench.rounds import compare, find_codec, installed, prepare
-from bench.workloads import KIB, Workload
+from bench.workloads import KIB, MIB, Workload
 
 PATH: Final = DIRECTORY / "growth.json"
 

@@ -11,8 +11,7 @@ from bench import drawing
 from bench.goals import Verdict, judge
 from bench.measure import ROOT
 from bench.results import STALLS, Results
-from bench.roles import MIB
-from bench.workloads import KIB, SIZES
+from bench.workloads import KIB, MIB, SIZES
 
 DOCS: Final = ROOT / "docs" / "performance"
 """Where the pages include what is made here."""

@@ -33,10 +33,10 @@ PURE: Final = "Python"
 
 READY: Final = b"ready"
 
-MIB: Final = 2**20
 WARM_UP: Final = 100
-"""Messages at least before any is measured, if they are of 1 MiB at most; of larger ones, as many
-bytes: so much it takes until TCP's windows have grown, and memory is used again."""
+WARM_UP_BYTES: Final = 100 * 2**20
+"""Messages at least before any is measured, but for more bytes than these: so much it takes until
+TCP's windows have grown, and memory is used again."""
 
 _LOOK: Final = 0.003
 _MOST_LOOKS: Final = 50
@@ -64,7 +64,7 @@ class Order(NamedTuple):
     @property
     def plan(self) -> Iterator[tuple[int, bool]]:
         """How many messages, and whether they are measured: the first ones warm up."""
-        yield max(self.times // 10, min(WARM_UP, WARM_UP * MIB // self.size)), False
+        yield max(self.times // 10, min(WARM_UP, WARM_UP_BYTES // self.size)), False
         yield self.times, True
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from bench.roles import MIB, PIECE
+from bench.roles import PIECE
 
 KIB: Final = 2**10
+MIB: Final = 2**20
 
 SIZES: Final = {16: "16 B", KIB: "1 KiB", 16 * KIB: "16 KiB", 64 * KIB: "64 KiB", MIB: "1 MiB"}
 

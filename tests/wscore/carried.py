@@ -237,6 +237,7 @@ class Peer:
 class Scene:
     """A connection that is carried, and its peer.
 
+    :param kernel: one that has others as well.
     :ivar carried: the task that carries it.
     """
 
@@ -246,8 +247,9 @@ class Scene:
         *,
         plain: bool = True,
         role: Role = Role.SERVER,
+        kernel: Kernel | None = None,
     ) -> None:
-        self.kernel = Kernel()
+        self.kernel = kernel or Kernel()
         self.wire = Wire()
         self.websocket = self.kernel.websocket(config, role)
         connection = self.websocket._connection
@@ -278,6 +280,13 @@ class Scene:
 
 MakeScene = Callable[..., Scene]
 """What the fixture ``stage`` gives: it takes what a scene does."""
+
+
+def recv(scene: Scene) -> Task[Any]:
+    """Receive on the connection of a scene: the task that does."""
+    task = scene.kernel.start(scene.websocket.recv())
+    scene.kernel.settle()
+    return task
 
 
 def why(scene: Scene) -> CloseReason:

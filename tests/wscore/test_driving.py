@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.wscore.carried import MakeScene, Scene, Wire, why
+from tests.wscore.carried import MakeScene, Scene, Wire, recv, why
 from tests.wscore.kernel import Broken, Kernel, Task, always, until
 from tests.wscore.rawpeer import RESERVED, frame, reason_of
 
@@ -24,13 +24,6 @@ from wscore import (
     Role,
     State,
 )
-
-
-def recv(scene: Scene) -> Task[Any]:
-    task = scene.kernel.start(scene.websocket.recv())
-    scene.kernel.settle()
-    return task
-
 
 # -------------------------------------------------------------------------- reading
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from tests.wscore.carried import Peer, Socket, Wire
+from tests.wscore.carried import Scene, recv
 from tests.wscore.kernel import Kernel, Task, Variable
 
-from wscore import CallerDriven, Config, State, Watch
+from wscore import Config, State, Watch
 
 
 class Watched:
@@ -110,126 +110,102 @@ def test_each_run_of_an_event_loop_has_one() -> None:
     assert Watch.of(there) is not watch
 
 
-class Crowd:
-    """Connections on one runtime.
-
-    :ivar wakes: how often a task of each of them, that keeps its time, was woken.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.kernel = Kernel()
-        self.wires = [Wire() for _ in range(count)]
-        self.websockets = [self.kernel.websocket() for _ in range(count)]
-        self.peers = [Peer(self.kernel, wire) for wire in self.wires]
-        self.sockets = [
-            Socket(self.kernel, wire, websocket._connection)
-            for wire, websocket in zip(self.wires, self.websockets, strict=True)
-        ]
-        self.carried = [
-            self.kernel.start(websocket._run(socket))
-            for websocket, socket in zip(self.websockets, self.sockets, strict=True)
-        ]
-        self.kernel.settle()
-
-    def recv(self, websocket: CallerDriven) -> Task[object]:
-        task: Task[object] = self.kernel.start(websocket.recv())
-        self.kernel.settle()
-        return task
-
-
 @pytest.fixture
-def crowd() -> Iterator[Crowd]:
-    crowd = Crowd(5)
-    yield crowd
-    for websocket in crowd.websockets:
-        websocket.abort()
-    crowd.kernel.end()
+def crowd() -> Iterator[list[Scene]]:
+    """Scenes on one runtime."""
+    kernel = Kernel()
+    scenes = [Scene(kernel=kernel) for _ in range(5)]
+    yield scenes
+    for scene in scenes:
+        scene.websocket.abort()
+    kernel.end()
 
 
-def test_who_receives_rarely_and_waits_in_between_takes_no_task_for_that(crowd: Crowd) -> None:
+def receive_one(scene: Scene) -> None:
+    """Let the peer say something to who receives."""
+    task = recv(scene)
+    scene.peer.say("hello")
+    scene.kernel.settle()
+    assert task.ended
+
+
+def ping(scene: Scene) -> None:
+    scene.peer.connection.ping(now=scene.kernel.now)
+    scene.peer.write()
+
+
+def is_answered(scene: Scene) -> bool:
+    scene.peer.read()
+    return scene.peer.connection.latency is not None
+
+
+def test_who_receives_rarely_and_waits_in_between_takes_no_task_for_that(
+    crowd: list[Scene],
+) -> None:
     """The connection need not read, for all the time that passes between two messages."""
+    kernel = crowd[0].kernel
     for _ in range(5):
-        tasks = [crowd.recv(websocket) for websocket in crowd.websockets]
-        crowd.kernel.wait(1)
-        for peer in crowd.peers:
-            peer.say("hello")
-        crowd.kernel.settle()
+        tasks = [recv(scene) for scene in crowd]
+        kernel.wait(1)
+        for scene in crowd:
+            scene.peer.say("hello")
+        kernel.settle()
         assert [task.result() for task in tasks] == ["hello"] * 5
-        for socket, task in zip(crowd.sockets, tasks, strict=True):
-            assert {*socket.readers} == {task}
-            socket.readers.clear()
-    assert crowd.kernel.children == set()
+        for scene, task in zip(crowd, tasks, strict=True):
+            assert {*scene.socket.readers} == {task}
+            scene.socket.readers.clear()
+    assert kernel.children == set()
 
 
-def test_the_time_of_all_is_kept_by_one(crowd: Crowd) -> None:
+def test_the_time_of_all_is_kept_by_one(crowd: list[Scene]) -> None:
+    kernel = crowd[0].kernel
     turns = []
     for count in (1, 5):
-        crowd.kernel.wait(1)
-        for websocket, peer in zip(crowd.websockets[:count], crowd.peers, strict=False):
-            task = crowd.recv(websocket)
-            peer.say("hello")
-            crowd.kernel.settle()
-            crowd.recv(websocket)
-            assert task.ended
-        before = crowd.kernel.turns
-        crowd.kernel.wait(0.1)
-        turns.append(crowd.kernel.turns - before)
+        kernel.wait(1)
+        for scene in crowd[:count]:
+            receive_one(scene)
+            recv(scene)
+        before = kernel.turns
+        kernel.wait(0.1)
+        turns.append(kernel.turns - before)
     # It takes no more of them to look after five than after one.
     assert turns[0] == turns[1]
 
 
-def test_when_its_keeper_ends_the_others_are_still_looked_after(crowd: Crowd) -> None:
-    crowd.kernel.wait(0.01)
-    crowd.websockets[0].abort()
-    crowd.kernel.settle()
-    assert crowd.carried[0].ended
-    for peer in crowd.peers[1:]:
-        peer.connection.ping(now=crowd.kernel.now)
-        peer.write()
-    crowd.kernel.wait(0.03)
-    for peer in crowd.peers[1:]:
-        peer.read()
-        assert peer.connection.latency is not None
+def test_when_its_keeper_ends_the_others_are_still_looked_after(crowd: list[Scene]) -> None:
+    keeper, *others = crowd
+    keeper.kernel.wait(0.01)
+    keeper.websocket.abort()
+    keeper.kernel.settle()
+    assert keeper.carried.ended
+    for scene in others:
+        ping(scene)
+    keeper.kernel.wait(0.03)
+    assert all(is_answered(scene) for scene in others)
 
 
-def test_who_was_receiving_when_it_ended_keeps_no_time(crowd: Crowd) -> None:
-    task = crowd.recv(crowd.websockets[0])
-    crowd.kernel.wait(1)
-    crowd.websockets[0].abort()
-    crowd.kernel.settle()
+def test_who_was_receiving_when_it_ended_keeps_no_time(crowd: list[Scene]) -> None:
+    ended, *others = crowd
+    task = recv(ended)
+    ended.kernel.wait(1)
+    ended.websocket.abort()
+    ended.kernel.settle()
     assert task.ended
     # The others have read for themselves for long.
-    for websocket, peer in zip(crowd.websockets[1:], crowd.peers[1:], strict=True):
-        task = crowd.recv(websocket)
-        peer.say("hello")
-        crowd.kernel.settle()
-        assert task.ended
-        peer.connection.ping(now=crowd.kernel.now)
-        peer.write()
-    crowd.kernel.wait(0.05)
-    for peer in crowd.peers[1:]:
-        peer.read()
-        assert peer.connection.latency is not None
+    for scene in others:
+        receive_one(scene)
+        ping(scene)
+    ended.kernel.wait(0.05)
+    assert all(is_answered(scene) for scene in others)
 
 
-class Member:
-    """A connection among others, its peer, and who waits for something on it."""
+class Member(Scene):
+    """A scene among others, and who waits for something in it."""
 
-    def __init__(self, kernel: Kernel, config: Config) -> None:
-        self.kernel = kernel
-        wire = Wire()
-        self.websocket = kernel.websocket(config)
-        self.peer = Peer(kernel, wire)
-        self.socket = Socket(kernel, wire, self.websocket._connection)
-        self.carried = kernel.start(self._carry())
+    def __init__(self, config: Config, kernel: Kernel) -> None:
+        super().__init__(config, kernel=kernel)
         self.receiver: Task[Any] | None = None
         self.waiters: list[Task[Any]] = []
-
-    async def _carry(self) -> None:
-        try:
-            await self.websocket._run(self.socket)
-        finally:
-            await self.websocket._drop(self.socket)
 
     @property
     def is_open(self) -> bool:
@@ -265,9 +241,8 @@ class ComingAndGoing(RuleBasedStateMachine):
     def open(self, policies: list[dict[str, Any]]) -> None:
         self.kernel = Kernel()
         self.members = [
-            Member(self.kernel, Config(ping_interval=math.inf, **policy)) for policy in policies
+            Member(Config(ping_interval=math.inf, **policy), self.kernel) for policy in policies
         ]
-        self.kernel.settle()
 
     @rule(which=MEMBERS)
     def receive(self, which: int) -> None:
