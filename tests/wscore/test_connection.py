@@ -444,8 +444,12 @@ def test_who_takes_a_message_in_parts_sets_its_pace() -> None:
     peer.connection.take_part(now=0.0)
     peer.send(CONTINUATION, bytes(10))
     assert peer.connection.want_read == 0
+    # What comes all the same waits behind it.
+    peer.send(PING, b"behind")
+    assert peer.read() == []
     assert peer.connection.take_part(now=0.0) == (bytes(10), False)
     assert peer.connection.want_read > 0
+    assert peer.read() == [(PONG, b"behind")]
 
 
 @pytest.mark.parametrize("how", ["take_part", "discard_rest"])

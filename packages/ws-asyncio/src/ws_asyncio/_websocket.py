@@ -303,7 +303,8 @@ class WebSocket(Facts):
         """The same, but for who waits to receive."""
         transport = self._transport
         if transport is not None:
-            if not (self._will_write and self._connection.can_send):
+            connection = self._connection
+            if connection.want_write and not (self._will_write and connection.can_send):
                 self._write(transport)
             self._obey(transport)
         self._arm()

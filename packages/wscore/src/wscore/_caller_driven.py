@@ -298,14 +298,14 @@ class CallerDriven(Driven, Carried):
         connection, carrier = self._connection, self._carrier
         if carrier is None:
             return False
-        if self._in_a_row or connection.in_batch:
+        if self._in_a_row:
             return connection.send_behind(message)
         now = self._now()
         if now - self._sent_at < IN_A_ROW:
-            return False
+            return connection.in_batch and connection.send_behind(message)
         frame = connection.frame_alone(message)
         if frame is None:
-            return False
+            return connection.in_batch and connection.send_behind(message)
         self._sent_at = now
         try:
             if not carrier.write_alone(frame, now):

@@ -20,7 +20,6 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from typing import Final, NoReturn
 
 from . import _deflate
@@ -898,7 +897,7 @@ class Connection:
         self._inbox = Inbox(config, self.stats, masked=not client, inflater=inflater)
         self._timers.stop(Timer.OPEN)
         self._timers.start(Timer.PING, now + config.ping_interval)
-        self._timers.start(Timer.IDLE, now + config.idle_timeout)
+        self._note_message(now)
         if leftover:
             self._inbox.feed(leftover)
             self._advance(now)
@@ -1016,8 +1015,9 @@ class Connection:
         unread = 0 if self._inbox is None else self._inbox.lost
         known = reason.close_sent, reason.close_received, reason.unsent, reason.unread
         if known != (sent, received, unsent, unread):
-            self._reason = reason = replace(
-                reason, close_sent=sent, close_received=received, unsent=unsent, unread=unread
+            code, text, by, cause = reason.code, reason.reason, reason.by, reason.cause
+            self._reason = reason = CloseReason(
+                code, text, by, cause, sent, received, unsent, unread, reason.error
             )
         return reason
 

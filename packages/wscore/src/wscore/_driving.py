@@ -286,7 +286,8 @@ class Driven(Facts, Runtime):
             else:
                 await self._to_read.wait()
 
-    async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> None:
+    async def _read_once(self, carrier: Carrier, *, by_receiver: bool = False) -> bool:
+        """Returns what :meth:`wscore.Connection.receive_data` says: whether there are messages."""
         self._someone_reads = True
         self._sent_at = -math.inf
         only_messages = False
@@ -306,6 +307,7 @@ class Driven(Facts, Runtime):
         # Of messages alone, only who receives is to know; whoever reads sees to that.
         if not only_messages or self._waiters:
             self._settle()
+        return only_messages
 
     # Whoever else waits.
 
@@ -362,22 +364,21 @@ class Driven(Facts, Runtime):
     async def _until_received(self, ready: Callable[[], bool]) -> None:
         """Wait until something was received, and read it if nobody else does; it is not so yet."""
         self._receives += 1
+        # Where nothing is there to be received, more is wanted.
+        wants_read = True
         try:
             while True:
                 self._receiver = ready
                 carrier = self._carrier
-                if (
-                    carrier is None
-                    or not carrier.is_shared
-                    or self._someone_reads
-                    or not self._connection.want_read
-                ):
+                reads = carrier is not None and carrier.is_shared and wants_read
+                if carrier is None or not reads or self._someone_reads:
                     self._received = self._event()
                     await self._received.wait()
-                else:
-                    await self._read_once(carrier, by_receiver=True)
+                elif await self._read_once(carrier, by_receiver=True):
+                    return
                 if ready():
                     return
+                wants_read = self._connection.want_read > 0
         finally:
             self._receiver = None
             if not self._is_watched:

@@ -142,7 +142,8 @@ class Decoder:
     @property
     def held(self) -> int:
         """Raw bytes that are not decoded."""
-        return len(self._buffer) - self._at + len(self._ahead) + len(self._tail)
+        held = len(self._buffer) - self._at
+        return held + len(self._ahead) + len(self._tail) if self._looking else held
 
     def feed_plain(
         self, data: bytes | bytearray | memoryview, messages: int | float, room: int | float
@@ -173,8 +174,9 @@ class Decoder:
         Returns what a :class:`Skimmer` of what comes next has to know: bytes of an incomplete
         header or control frame, and how many bytes of a data frame's payload are yet to come.
         """
-        self._look_through()
-        self._ended = True
+        if not self._ended:
+            self._look_through()
+            self._ended = True
         tail, self._tail = self._tail, b""
         return tail, self._skip
 

@@ -59,6 +59,7 @@ _BODIES: Final = {
 # RFC 9110 section 5.5: of the control characters a field may hold only HTAB. A lone LF could end
 # a line (RFC 9112 section 2.2), but intermediaries disagree, which is what smuggling lives on.
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HEAD = re.compile(rb"(?:[^\x00-\x08\x0a-\x1f\x7f]++\r\n)++\r\n")
 _FIELD_VALUE = re.compile(r"(?![\t ])[\t\x20-\x7e\x80-\xff]*(?<![\t ])")
 _REQUEST_LINE = re.compile(rb"[!#-'*+.^_`|~0-9A-Za-z-]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [0-9]{3}(?: .*)?")
@@ -91,7 +92,8 @@ class _Violation(Exception):
 
 
 class _HeadScanner:
-    """Finds where a head ends and holds it to the limits, never looking at a byte twice.
+    """Finds where a head ends and holds it to the limits: at once, if it is there and good, else
+    line by line, never looking at a byte again, however many pieces it comes in.
 
     The verdict depends on the bytes alone, not on how they were sliced: a limit counts as
     exceeded from the first byte after which it cannot be met any more.
@@ -112,6 +114,14 @@ class _HeadScanner:
 
         :raises _Violation: it exceeds a limit, or cannot be HTTP/1.
         """
+        if not self._scanned and (found := _HEAD.match(buffer)):
+            # As nearly all do, it came at once.
+            end = found.end()
+            lines = buffer[: end - 4].split(b"\r\n")
+            if self._is_within_limits(lines, end):
+                self._check_start_line(lines[0])
+                self._line = self._scanned = end
+                return end
         while (line_end := self._find_line_end(buffer)) is not None:
             start, self._line = self._line, line_end + 2
             self._scanned = self._line
@@ -125,6 +135,14 @@ class _HeadScanner:
                 raise _Violation(f"the {self._kind} has over max_headers, {limit}, headers", 431)
             self._lines += 1
         return None
+
+    def _is_within_limits(self, lines: list[bytearray], size: int) -> bool:
+        config = self._config
+        return (
+            size <= config.max_head_size
+            and len(lines) <= 1 + config.max_headers
+            and len(max(lines, key=len)) <= config.max_header_line
+        )
 
     def _find_line_end(self, buffer: bytearray) -> int | None:
         found = _CONTROL.search(buffer, self._scanned)
@@ -569,13 +587,13 @@ a peer says would keep it for ever on some versions of Python."""
 
 
 def _elements(fields: _Fields, name: str) -> list[str]:
-    """The elements of a list, in one field or in several."""
-    return [token for value in fields.get(name, ()) for token in split_tokens(value)]
+    """The elements of a list, in one field or in several, which is the same (RFC 9110 5.3)."""
+    return split_tokens(",".join(fields.get(name, ())))
 
 
 def _tokens(fields: _Fields, name: str) -> list[str]:
     """The same in lower case, where case makes no difference."""
-    return [token.lower() for token in _elements(fields, name)]
+    return split_tokens(",".join(fields.get(name, ())).lower())
 
 
 def _only(fields: _Fields, name: str, kind: str) -> str:
@@ -619,7 +637,8 @@ def _check_handshake(fields: _Fields) -> None:
     _check_asks_upgrade(fields)
     _check_version(_only(fields, "Sec-WebSocket-Version", "request"))
     _check_key(_only(fields, "Sec-WebSocket-Key", "request"))
-    _check_subprotocols(_elements(fields, "sec-websocket-protocol"))
+    if "sec-websocket-protocol" in fields:
+        _check_subprotocols(_elements(fields, "sec-websocket-protocol"))
 
 
 def _split_target(target: str, host: str) -> tuple[str, str]:
@@ -790,7 +809,9 @@ def _opening_headers(request: Request, key: bytes, config: Config) -> list[tuple
 
 
 def _first_offered(subprotocols: Sequence[str], request: Request) -> str | None:
-    offered = request.subprotocols if subprotocols else ()
+    if not subprotocols:
+        return None
+    offered = request.subprotocols
     return next((token for token in subprotocols if token in offered), None)
 
 

@@ -189,6 +189,8 @@ class Inbox:
                     self._skim(frames[i + 1 :])
                     break
             self._note_fullness()
+            if not decoder.held:
+                break
         if self._decoding and decoder.failure is not None:
             self._fail(decoder.failure)
         self.lands = decoder.lands

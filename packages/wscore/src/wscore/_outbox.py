@@ -152,8 +152,8 @@ class Outbox:
             "_low",
             "can_send",
             "can_send_part",
-            "_urgent",
-            "_urgent_size",
+            "_pings",
+            "_ping_size",
             "_pongs",
             "_pong_size",
             "_lane",
@@ -177,9 +177,9 @@ class Outbox:
         self._plain = config.overflow is Overflow.WAIT
         self.waiting = False
         self.can_send = self.can_send_part = True
-        # Encoded and ready: the handshake and pings; pongs.
-        self._urgent: deque[tuple[bytes, Ping | None]] = EMPTY
-        self._urgent_size = 0
+        # Encoded and ready.
+        self._pings: deque[tuple[bytes, Ping]] = EMPTY
+        self._ping_size = 0
         self._pongs: deque[bytes] = EMPTY
         self._pong_size = 0
         # Messages not yet begun, except that one in parts stays until its last frame.
@@ -224,13 +224,18 @@ class Outbox:
     # -- what is to be written
 
     def put_raw(self, data: bytes) -> None:
-        """Bytes of the opening handshake."""
-        self._put_urgent(data, None)
+        """Bytes of the opening handshake, in pieces like a frame; nothing goes before them."""
+        self._frame, self._frame_at = memoryview(data), 0
+        self._key, self._frame_ends = None, False
+        self._note_level()
 
     def put_ping(self, ping: Ping) -> None:
         """A ping; the time that it left will be asked for."""
-        self._put_urgent(encode(FIN | PING, ping.payload, self._new_key()), ping)
+        data = encode(FIN | PING, ping.payload, self._new_key())
+        self._pings = put(self._pings, (data, ping))
+        self._ping_size += len(data)
         self._stats.pings_sent += 1
+        self._note_level()
 
     def put_pong(self, payload: bytes) -> None:
         """A pong; above the limit the newest replaces the last (RFC 6455 section 5.5.3)."""
@@ -386,18 +391,13 @@ class Outbox:
     def drop(self) -> None:
         """The transport is lost: so is everything here. What was lost is still counted."""
         self._lost = self.unsent
-        self._lane = self._urgent = self._pongs = EMPTY
+        self._lane = self._pings = self._pongs = EMPTY
         self._forget_run()
         self._marks.clear()
         self._shown, self._shown_size = (), 0
-        self._lane_size = self._urgent_size = self._pong_size = 0
+        self._lane_size = self._ping_size = self._pong_size = 0
         self._frame = self._close = self._open = None
         self._keyed = None
-
-    def _put_urgent(self, data: bytes, ping: Ping | None) -> None:
-        self._urgent = put(self._urgent, (data, ping))
-        self._urgent_size += len(data)
-        self._note_level()
 
     # -- overflow
 
@@ -468,7 +468,7 @@ class Outbox:
     @property
     def buffered(self) -> int:
         """Bytes accepted that have not left."""
-        waiting = self._lane_size + self._run_size + self._urgent_size + self._pong_size
+        waiting = self._lane_size + self._run_size + self._ping_size + self._pong_size
         frame = 0 if self._frame is None else len(self._frame) - self._frame_at
         return waiting + frame + self._shown_size
 
@@ -492,7 +492,7 @@ class Outbox:
     @property
     def want_write(self) -> bool:
         """Whether :meth:`show` has bytes."""
-        if self._shown or self._frame is not None or self._urgent or self._pongs:
+        if self._shown or self._frame is not None or self._pings or self._pongs:
             return True
         if self._lane:
             front = self._lane[0]
@@ -584,13 +584,9 @@ class Outbox:
                 end += len(piece)
                 if self._frame is None and self._frame_ends:
                     self._marks.append((end, None))
-            elif self._urgent:
-                data, ping = self._urgent.popleft()
-                self._urgent_size -= len(data)
-                if ping is None:
-                    # Of the handshake, which may be of any length.
-                    self._begin_raw(data)
-                    continue
+            elif self._pings:
+                data, ping = self._pings.popleft()
+                self._ping_size -= len(data)
                 pieces.append(data)
                 end += len(data)
                 self._marks.append((end, ping))
@@ -626,14 +622,14 @@ class Outbox:
                 self._stats.frames_sent += 1
             else:
                 break
-        if not (self._urgent or self._pongs or self._lane):
-            self._urgent = self._pongs = self._lane = EMPTY
+        if not (self._pings or self._pongs or self._lane):
+            self._pings = self._pongs = self._lane = EMPTY
         self._shown = (b"".join(pieces),) if len(pieces) > 1 else tuple(pieces)
         self._shown_size = end - self._sent
 
     @property
     def _only_plain_waits(self) -> bool:
-        before = self._urgent or self._pongs or self._lane
+        before = self._pings or self._pongs or self._lane
         return self._frame is None and not before and self._close is None
 
     def _fill_plain(self) -> None:
@@ -786,11 +782,6 @@ class Outbox:
         if key is None:
             return start + self._frame[:first]
         return b"%b%b%b" % (start, key, mask(self._frame[:first], key))
-
-    def _begin_raw(self, data: bytes) -> None:
-        """Bytes that are no frame go out in pieces like one."""
-        self._frame, self._frame_at = memoryview(data), 0
-        self._key, self._frame_ends = None, False
 
     def _next_piece(self, room: int) -> bytes | memoryview:
         frame, at = self._frame, self._frame_at

@@ -39,9 +39,12 @@ class Connected(Protocol):
 class Served(Connected, Answering, Hashable, Protocol):
     """The same on a runtime with async and await."""
 
+    @property
+    def close_reason(self) -> CloseReason | None: ...
+
     async def close(self, code: int, reason: str) -> object: ...
 
-    async def wait_closed(self) -> CloseReason: ...
+    async def wait_closed(self) -> object: ...
 
 
 W = TypeVar("W", bound=Connected)
@@ -194,8 +197,8 @@ class AsyncServer(Serving[A], Tasks):
             self.connections.add(websocket)
             await run_handler(websocket, self._handler, websocket, self._note_failure)
             await websocket.close(*admission.farewell)
-            reason = await websocket.wait_closed()
-            if reason.unexpected:
+            reason = websocket.close_reason
+            if reason is not None and reason.unexpected:
                 self._log.info("%r: %s", websocket, reason)
         except HandshakeError as error:
             self._log.info("%r: %s", websocket, error)
