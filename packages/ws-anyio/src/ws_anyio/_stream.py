@@ -82,6 +82,8 @@ class OnSocket(SocketCarrier):
         self, sock: socket.socket, connection: Connection, now: Callable[[], float]
     ) -> None:
         super().__init__(sock, connection, now, _addresses_of(sock))
+        # The backend's own, without the way to it that anyio looks for in each call.
+        self._wait_readable = current_token().backend_class.wait_readable
         self._own: Final = sock
 
     async def end_write(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import anyio
 from anyio.abc import AsyncResource
-from anyio.lowlevel import cancel_shielded_checkpoint
+from anyio.lowlevel import cancel_shielded_checkpoint, current_token
 
 from wscore import CallerDriven, Connection
 
@@ -32,6 +32,8 @@ class WebSocket(OnAnyio, CallerDriven, AsyncResource):
     def __init__(self, connection: Connection) -> None:
         """Not public: use :func:`connect` or :func:`serve`."""
         super().__init__(connection, _clock())
+        # The backend's own, without the way to it that anyio looks for in each call.
+        self._checkpoint_if_cancelled = current_token().backend_class.checkpoint_if_cancelled
 
     async def _carry(self, wire: Wire) -> None:
         """The life of the connection, as a task: it raises nothing.
