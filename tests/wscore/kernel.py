@@ -106,9 +106,6 @@ class Lock:
     def __init__(self) -> None:
         self._queue: list[object] = []
 
-    def locked(self) -> bool:
-        return bool(self._queue)
-
     async def __aenter__(self) -> None:
         me = object()
         self._queue.append(me)

@@ -15,6 +15,7 @@ from wscore import (
     Overflow,
     PartSender,
     Prepared,
+    SendTurn,
     State,
     as_parts,
     each_part,
@@ -138,3 +139,32 @@ def test_an_offer_is_not_taken_unless_the_connection_is_open() -> None:
 def test_an_offer_of_what_is_no_message_raises() -> None:
     with pytest.raises(TypeError):
         Pair.opened().client.offer(5, now=0)  # type: ignore[arg-type]
+
+
+def test_the_turn_to_send_goes_to_who_came_first_and_nobody_overtakes() -> None:
+    """Asyncio's lock is free for a moment between one and the next."""
+
+    async def take_turns() -> None:
+        turn = SendTurn(asyncio.Lock)
+        order: list[str] = []
+        wanted = [turn.wanted]
+
+        async def send(name: str) -> None:
+            async with turn:
+                order.append(name)
+
+        async with turn:
+            waiting = [asyncio.create_task(send(name)) for name in ("b", "given up", "c")]
+            await asyncio.sleep(0)
+            wanted.append(turn.wanted)
+            waiting[1].cancel()
+            await asyncio.sleep(0)
+            wanted.append(turn.wanted)
+            order.append("a")
+        # The first of them has yet to run.
+        wanted.append(turn.wanted)
+        await asyncio.wait(waiting)
+        assert order == ["a", "b", "c"]
+        assert [*wanted, turn.wanted] == [0, 4, 3, 2, 0]
+
+    asyncio.run(take_turns())

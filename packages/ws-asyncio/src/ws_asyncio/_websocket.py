@@ -34,6 +34,7 @@ from wscore import (
     ReceivedParts,
     Receiving,
     SendableMessage,
+    SendTurn,
     State,
     Transport,
     as_parts,
@@ -84,7 +85,7 @@ class WebSocket(Facts):
         """
         connection = self._connection
         greedy = self._fair_share.used_up()
-        crowded = self._send_turn is not None and self._send_turn.wanted
+        crowded = self._send_turn.wanted
         if key is None and not greedy and not crowded:
             if self._will_write:
                 if connection.send_behind(message):
@@ -93,7 +94,7 @@ class WebSocket(Facts):
                 return True
         if not is_whole(message):
             parts = as_parts(message, compress=compress, key=key)
-            async with self._turn_to_send():
+            async with self._send_turn:
                 await send_parts(
                     connection,
                     parts,
@@ -106,7 +107,7 @@ class WebSocket(Facts):
             if greedy:
                 await self._turn()
         elif greedy or crowded or not connection.can_send:
-            async with self._turn_to_send():
+            async with self._send_turn:
                 await self._until_can_send()
                 return self._send_now(message, compress, key)
         return self._send_now(message, compress, key)
@@ -289,7 +290,7 @@ class WebSocket(Facts):
         self._arrival: Final = _Arrival(loop)
         self._opening = True
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
-        self._send_turn: _SendTurn | None = None
+        self._send_turn: Final = SendTurn(asyncio.Lock)
         self._receiving: Final = Receiving(connection)
         self._fair_share: Final = FairShare(connection.stats)
 
@@ -510,11 +511,6 @@ class WebSocket(Facts):
         if self._fair_share.used_up():
             await self._turn()
 
-    def _turn_to_send(self) -> _SendTurn:
-        if self._send_turn is None:
-            self._send_turn = _SendTurn()
-        return self._send_turn
-
     async def _until_can_send(self) -> None:
         if self._fair_share.used_up():
             await self._turn()
@@ -677,30 +673,6 @@ class _Arrival(Arrival):
 
     _current_task = staticmethod(asyncio.current_task)
     _cancelled_error = asyncio.CancelledError
-
-
-class _SendTurn(asyncio.Lock):
-    """Whose turn it is to send: first come, first served.
-
-    :ivar wanted: how many have it or wait for it. The lock itself is free for a moment between
-        one and the next; who comes then must not overtake.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wanted = 0
-
-    async def __aenter__(self) -> None:
-        self.wanted += 1
-        try:
-            await self.acquire()
-        except BaseException:
-            self.wanted -= 1
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self.wanted -= 1
-        self.release()
 
 
 # An attribute of an enumeration takes several times as long to look up.

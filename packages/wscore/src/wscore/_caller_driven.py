@@ -17,7 +17,7 @@ from ._inbox import Message
 from ._outbox import Prepared
 from ._pace import IN_A_ROW
 from ._receiving import ReceivedParts, Receiving
-from ._sending import Parts, SendableMessage, as_parts, is_whole, send_parts
+from ._sending import Parts, SendableMessage, SendTurn, as_parts, is_whole, send_parts
 
 __all__ = ["CallerDriven"]
 
@@ -75,7 +75,7 @@ class CallerDriven(Driven, Carried):
         """
         await self._checkpoint_if_cancelled()
         connection = self._connection
-        if key is None and not self._send_turn.locked() and self._send_shortly(message):
+        if key is None and not self._send_turn.wanted and self._send_shortly(message):
             if self._is_others_turn():
                 await self._cancel_shielded_checkpoint()
             return True
@@ -90,7 +90,7 @@ class CallerDriven(Driven, Carried):
                     until_can_send=self._until_can_send_part,
                 )
             return True
-        crowded = self._send_turn.locked() or not connection.can_send
+        crowded = self._send_turn.wanted or not connection.can_send
         if crowded and self._overflow is Overflow.WAIT:
             async with self._send_turn:
                 await self._until_can_send()
@@ -282,7 +282,7 @@ class CallerDriven(Driven, Carried):
         self._overflow: Final = connection.config.overflow
         self._can_receive: Final = lambda: connection.can_receive
         self._can_receive_part: Final = lambda: connection.can_receive_part
-        self._send_turn: Final = self._lock()
+        self._send_turn: Final = SendTurn(self._lock)
         self._receiving: Final = Receiving(connection)
 
     async def _until_can_send(self) -> None:

@@ -32,8 +32,6 @@ class Event(Protocol):
 class Lock(Protocol):
     """One at a time, first come, first served."""
 
-    def locked(self) -> bool: ...
-
     async def __aenter__(self) -> object: ...
 
     async def __aexit__(

@@ -1,4 +1,6 @@
-"""The only place for what can be sent: a message as a whole, or the parts of one as they come."""
+"""The only place for what can be sent: a message as a whole, or the parts of one as they come; and
+for whose turn it is to send what has to wait.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ from typing import Final, TypeAlias, TypeGuard, cast
 from ._close import Cause
 from ._connection import Connection
 from ._outbox import Prepared
+from ._runtime import Lock
 
 __all__ = [
     "PartSender",
     "Parts",
+    "SendTurn",
     "SendableMessage",
     "as_parts",
     "each_part",
@@ -97,6 +101,38 @@ class PartSender:
         """There will be no end: a message that was begun fails the connection, with 1011."""
         if self._begun:
             self._connection.fail(Cause.SEND_INTERRUPTED, now=now)
+
+
+class SendTurn:
+    """The turn to send, as an asynchronous context manager: first come, first served.
+
+    :param make_lock: makes a lock of the runtime, which most connections never need.
+    :ivar wanted: how many have it or wait for it. Where a lock is free for a moment between one
+        and the next, as asyncio's is, who comes then must not overtake.
+    """
+
+    __slots__ = ("_lock", "_make_lock", "wanted")
+
+    def __init__(self, make_lock: Callable[[], Lock]) -> None:
+        self._make_lock: Final = make_lock
+        self._lock: Lock | None = None
+        self.wanted = 0
+
+    async def __aenter__(self) -> None:
+        """Wait for it. Cancelled, it goes to the next."""
+        if self._lock is None:
+            self._lock = self._make_lock()
+        self.wanted += 1
+        try:
+            await self._lock.__aenter__()
+        except BaseException:
+            self.wanted -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._lock is not None
+        self.wanted -= 1
+        await self._lock.__aexit__(None, None, None)
 
 
 async def send_parts(

@@ -343,7 +343,7 @@ class Connection:
             )
         websocket, connection = self._websocket, self._websocket._connection
         end: Data | None = None
-        async with websocket._turn_to_send(), aclosing(_parts(message, text)) as parts:
+        async with websocket._send_turn, aclosing(_parts(message, text)) as parts:
             try:
                 # Each part goes at once, not one behind as our own send has it, so that who reads
                 # them as they come need not wait for the next: an empty frame ends the message.
