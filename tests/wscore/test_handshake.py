@@ -337,6 +337,11 @@ def test_a_server_refuses_a_bad_request_without_reflecting_it(
     assert len(headers) == (5 if status == 426 else 3)
 
 
+@pytest.mark.parametrize("data", [data for data, _ in BAD_REQUESTS.values()], ids=BAD_REQUESTS)
+def test_what_is_wrong_with_a_request_does_not_depend_on_how_it_was_sliced(data: bytes) -> None:
+    assert server(data).problem == server(*in_bytes(data)).problem
+
+
 @pytest.mark.parametrize("case", ["Version 8", "no Upgrade"])
 def test_426_says_which_upgrade_and_version_are_served(case: str) -> None:
     """RFC 6455 section 4.4, RFC 9110 sections 7.8 and 15.5.22."""

@@ -53,6 +53,7 @@ from wscore import (
     SendBufferFull,
     State,
     Transport,
+    codec,
 )
 from wscore.testing import Pair
 
@@ -820,6 +821,39 @@ def test_a_bad_message_held_before_an_answered_close_counts_as_unread() -> None:
     assert peer.take_all() == ["first"]
     reason = reason_of(peer.connection)
     assert (reason.cause, reason.code, reason.unread) == (Cause.PEER_CLOSED, 1000, 1)
+
+
+def having_looked_ahead(**policy: Any) -> RawPeer:
+    """Fragmented messages came behind a full queue, and all of them are taken."""
+    peer = RawPeer.opened(Config(max_queue=(2, 0), **policy))
+    fragments = peer.frame(TEXT, b"a") + peer.frame(FIN | CONTINUATION, b"b")
+    peer.send_raw(fragments * 3)
+    assert peer.take_all() == ["ab"] * 3
+    return peer
+
+
+def test_who_has_looked_ahead_judges_again_what_comes_in_order() -> None:
+    peer = having_looked_ahead()
+    bad = peer.frame(TEXT, b"\xff") + peer.frame(FIN | CONTINUATION)
+    peer.send_raw(bad + peer.frame(CLOSE, close_payload(1000)))
+    assert reason_of(peer.connection).cause is Cause.INVALID_DATA
+
+
+def test_who_has_looked_ahead_takes_control_frames_again_in_order() -> None:
+    peer = having_looked_ahead(show_pings=True)
+    peer.send_raw(
+        peer.frame(TEXT, b"c") + peer.frame(FIN | CONTINUATION, b"d") + peer.frame(PING, b"behind")
+    )
+    assert peer.connection.take_control() is None
+    assert peer.take_all() == ["cd"]
+    assert peer.connection.take_control() == ControlFrame(9, b"behind")
+
+
+def test_who_has_looked_ahead_has_large_messages_land_again() -> None:
+    peer = having_looked_ahead()
+    peer.send_raw(peer.frame(FIN | BINARY, bytes(100 * KIB))[: 20 * KIB])
+    # The pure form copies all of it anyway.
+    assert (peer.connection.receive_buffer() is not None) is (codec == "C")
 
 
 def test_raw_bytes_never_exceed_one_read() -> None:

@@ -145,6 +145,11 @@ class Decoder:
         held = len(self._buffer) - self._at
         return held + len(self._ahead) + len(self._tail) if self._looking else held
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is nothing to decode until more is fed. Looking ahead ends by decoding."""
+        return not self._looking and self._at == len(self._buffer)
+
     def feed_plain(
         self, data: bytes | bytearray | memoryview, messages: int | float, room: int | float
     ) -> tuple[Plain, int]:

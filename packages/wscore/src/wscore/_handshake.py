@@ -92,8 +92,8 @@ class _Violation(Exception):
 
 
 class _HeadScanner:
-    """Finds where a head ends and holds it to the limits: at once, if it is there and good, else
-    line by line, never looking at a byte again, however many pieces it comes in.
+    """Finds where a head ends and holds it to the limits: at once, if all of it is there and it is
+    good; else line by line, without looking at a byte again, however many pieces it comes in.
 
     The verdict depends on the bytes alone, not on how they were sliced: a limit counts as
     exceeded from the first byte after which it cannot be met any more.
@@ -114,14 +114,9 @@ class _HeadScanner:
 
         :raises _Violation: it exceeds a limit, or cannot be HTTP/1.
         """
-        if not self._scanned and (found := _HEAD.match(buffer)):
-            # As nearly all do, it came at once.
-            end = found.end()
-            lines = buffer[: end - 4].split(b"\r\n")
-            if self._is_within_limits(lines, end):
-                self._check_start_line(lines[0])
-                self._line = self._scanned = end
-                return end
+        if not self._scanned and (end := self._find_good_end(buffer)):
+            self._line = self._scanned = end
+            return end
         while (line_end := self._find_line_end(buffer)) is not None:
             start, self._line = self._line, line_end + 2
             self._scanned = self._line
@@ -136,13 +131,20 @@ class _HeadScanner:
             self._lines += 1
         return None
 
-    def _is_within_limits(self, lines: list[bytearray], size: int) -> bool:
+    def _find_good_end(self, buffer: bytearray) -> int | None:
+        """The same for a first head that came at once and is within the limits, as nearly all."""
         config = self._config
-        return (
-            size <= config.max_head_size
-            and len(lines) <= 1 + config.max_headers
-            and len(max(lines, key=len)) <= config.max_header_line
-        )
+        # First what bounds all else that is done here.
+        if len(buffer) > config.max_head_size or not (found := _HEAD.match(buffer)):
+            return None
+        end = found.end()
+        if buffer.count(b"\r\n", 0, end) > 2 + config.max_headers:
+            return None
+        lines = buffer[:end].split(b"\r\n")
+        if len(max(lines, key=len)) > config.max_header_line:
+            return None
+        self._check_start_line(lines[0])
+        return end
 
     def _find_line_end(self, buffer: bytearray) -> int | None:
         found = _CONTROL.search(buffer, self._scanned)

@@ -189,7 +189,7 @@ class Inbox:
                     self._skim(frames[i + 1 :])
                     break
             self._note_fullness()
-            if not decoder.held:
+            if decoder.exhausted:
                 break
         if self._decoding and decoder.failure is not None:
             self._fail(decoder.failure)

@@ -196,8 +196,8 @@ class Outbox:
         self._open: _InParts | None = None
         # Bytes of the messages behind the one that is open.
         self._behind = 0
-        # The frame of which a part was shown: payload, how far, its mask, whether it ends its
-        # message.
+        # What is shown in pieces, a frame or the handshake: its payload, how much of that was
+        # shown, its mask, and whether it ends a message.
         self._frame: memoryview | None = None
         self._frame_at = 0
         self._key: bytes | None = None

@@ -131,8 +131,10 @@ class SendTurn:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._lock is not None
-        self.wanted -= 1
-        await self._lock.__aexit__(None, None, None)
+        try:
+            await self._lock.__aexit__(None, None, None)
+        finally:
+            self.wanted -= 1
 
 
 async def send_parts(
