@@ -301,9 +301,8 @@ class CallerDriven(Driven, Carried):
         if self._in_a_row:
             return connection.send_behind(message)
         now = self._now()
-        if now - self._sent_at < IN_A_ROW:
-            return connection.in_batch and connection.send_behind(message)
-        frame = connection.frame_alone(message)
+        in_a_row = now - self._sent_at < IN_A_ROW
+        frame = None if in_a_row else connection.frame_alone(message)
         if frame is None:
             return connection.in_batch and connection.send_behind(message)
         self._sent_at = now

@@ -897,8 +897,7 @@ class Connection:
         self._inbox = Inbox(config, self.stats, masked=not client, inflater=inflater)
         self._timers.stop(Timer.OPEN)
         self._timers.start(Timer.PING, now + config.ping_interval)
-        if self._idles:
-            self._timers.start(Timer.IDLE, now + config.idle_timeout)
+        self._timers.start(Timer.IDLE, now + config.idle_timeout)
         if leftover:
             self._inbox.feed(leftover)
             self._advance(now)

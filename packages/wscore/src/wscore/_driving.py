@@ -370,8 +370,12 @@ class Driven(Facts, Runtime):
             while True:
                 self._receiver = ready
                 carrier = self._carrier
-                reads = carrier is not None and carrier.is_shared and wants_read
-                if carrier is None or not reads or self._someone_reads:
+                if (
+                    carrier is None
+                    or not carrier.is_shared
+                    or self._someone_reads
+                    or not wants_read
+                ):
                     self._received = self._event()
                     await self._received.wait()
                 elif await self._read_once(carrier, by_receiver=True):

@@ -179,9 +179,8 @@ class Decoder:
         Returns what a :class:`Skimmer` of what comes next has to know: bytes of an incomplete
         header or control frame, and how many bytes of a data frame's payload are yet to come.
         """
-        if not self._ended:
-            self._look_through()
-            self._ended = True
+        self._look_through()
+        self._ended = True
         tail, self._tail = self._tail, b""
         return tail, self._skip
 

@@ -58,8 +58,9 @@ _BODIES: Final = {
 
 # RFC 9110 section 5.5: of the control characters a field may hold only HTAB. A lone LF could end
 # a line (RFC 9112 section 2.2), but intermediaries disagree, which is what smuggling lives on.
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_HEAD = re.compile(rb"(?:[^\x00-\x08\x0a-\x1f\x7f]++\r\n)++\r\n")
+_NOT_ALLOWED: Final = rb"\x00-\x08\x0a-\x1f\x7f"
+_CONTROL = re.compile(rb"[%b]" % _NOT_ALLOWED)
+_HEAD = re.compile(rb"(?:[^%b]++\r\n)++\r\n" % _NOT_ALLOWED)
 _FIELD_VALUE = re.compile(r"(?![\t ])[\t\x20-\x7e\x80-\xff]*(?<![\t ])")
 _REQUEST_LINE = re.compile(rb"[!#-'*+.^_`|~0-9A-Za-z-]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [0-9]{3}(?: .*)?")

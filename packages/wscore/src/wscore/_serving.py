@@ -39,12 +39,9 @@ class Connected(Protocol):
 class Served(Connected, Answering, Hashable, Protocol):
     """The same on a runtime with async and await."""
 
-    @property
-    def close_reason(self) -> CloseReason | None: ...
-
     async def close(self, code: int, reason: str) -> object: ...
 
-    async def wait_closed(self) -> object: ...
+    async def wait_closed(self) -> CloseReason: ...
 
 
 W = TypeVar("W", bound=Connected)
@@ -197,8 +194,8 @@ class AsyncServer(Serving[A], Tasks):
             self.connections.add(websocket)
             await run_handler(websocket, self._handler, websocket, self._note_failure)
             await websocket.close(*admission.farewell)
-            reason = websocket.close_reason
-            if reason is not None and reason.unexpected:
+            reason = await websocket.wait_closed()
+            if reason.unexpected:
                 self._log.info("%r: %s", websocket, reason)
         except HandshakeError as error:
             self._log.info("%r: %s", websocket, error)
